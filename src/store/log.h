@@ -1,0 +1,46 @@
+// The durable side of the store: an ordered, append-only log of changes with a current table.
+//
+// One process writes (one thread of it); the log need not be threadsafe except where said. SQLite
+// and PostgreSQL pass the same contract suite (log_contract.h).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "model/snapshot.h"
+
+namespace frameworks {
+
+// What one transaction did to one resource.
+struct Change {
+  Revision revision = 0;  // of the transaction; all its changes share it
+  WallTime time{};
+  std::string actor;  // who asked, e.g. "account/admin", "node/core-1", "system/placement"
+  ResourceKey key;
+  Resource before;  // empty: created
+  Resource after;   // empty: deleted
+};
+
+class Log {
+ public:
+  virtual ~Log() = default;
+  // Everything that is current; also tells the newest revision. Called once, first.
+  virtual Result<Snapshot> load() = 0;
+  // Appends changes with ascending revisions in one transaction; on disk when it returns.
+  virtual Status append(std::span<const Change> changes) = 0;
+  // Up to `limit` revisions' changes after `after`, in order. kOutOfRange when some of them were
+  // compacted. Threadsafe. Change::before is not filled.
+  virtual Result<std::vector<Change>> read(Revision after, size_t limit) = 0;
+  // Brings the current table up to date and forgets changes up to `upto`. Threadsafe.
+  virtual Status compact(Revision upto) = 0;
+};
+
+// `path` ":memory:" keeps everything in memory (for tests).
+Result<std::unique_ptr<Log>> open_sqlite_log(const std::string& path);
+
+}  // namespace frameworks
