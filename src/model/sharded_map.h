@@ -103,6 +103,10 @@ class ShardedMap {
       pointer = std::make_shared<T>();
     } else if (pointer.use_count() != 1) {
       pointer = std::make_shared<T>(*pointer);
+    } else {
+      // use_count() reads relaxed: another thread that just let go of its reference may have read
+      // until then. Taking and dropping a reference orders its reads before our writes.
+      const std::shared_ptr<T> pin = pointer;
     }
     return *pointer;
   }

@@ -1,0 +1,60 @@
+// A tenant's entitlement to a cluster. Written by operators.
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "frameworks/v1/cluster.pb.h"
+#include "frameworks/v1/tenant.pb.h"
+#include "model/kinds.h"
+#include "model/rules.h"
+#include "model/snapshot.h"
+#include "model/words.h"
+
+namespace frameworks {
+namespace {
+
+void defaults(pb::Grant& grant) {
+  pb::GrantSpec& spec = *grant.mutable_spec();
+  if (spec.level() == pb::GRANT_LEVEL_UNSPECIFIED) spec.set_level(pb::GRANT_LEVEL_USE);
+}
+
+void validate(const pb::Grant& grant, Validation& out) {
+  const std::string& cluster_name = grant.spec().cluster();
+  const auto* cluster = out.snapshot().find<pb::Cluster>(cluster_name);
+  if (cluster != nullptr && cluster->spec().sharing() != pb::SHARING_SHARED &&
+      !cluster->spec().owner().empty() && cluster->spec().owner() != grant.metadata().tenant())
+    out.fail("spec.cluster",
+             fmt::format("cluster \"{}\" is {} of tenant \"{}\": grant a shared cluster",
+                         cluster_name, word(cluster->spec().sharing()), cluster->spec().owner()));
+  for (const auto& other : out.snapshot().find_by<pb::Grant>("tenant", grant.metadata().tenant()))
+    if (other->spec().cluster() == cluster_name &&
+        other->metadata().name() < grant.metadata().name())
+      out.fail("spec.cluster",
+               fmt::format("cluster \"{}\" is already granted by Grant/{}/{}: remove one of them",
+                           cluster_name, other->metadata().tenant(), other->metadata().name()));
+}
+
+std::string expires(const pb::Grant& grant) {
+  if (!grant.spec().has_expire_time()) return "never";
+  return rfc3339(WallTime(std::chrono::seconds(grant.spec().expire_time().seconds())));
+}
+
+}  // namespace
+
+Kind grant_kind() {
+  return make_kind<pb::Grant>({
+      .defaults = defaults,
+      .validate = validate,
+      .columns = {{"TENANT", [](const auto& g) { return g.metadata().tenant(); }},
+                  {"NAME", [](const auto& g) { return g.metadata().name(); }},
+                  {"CLUSTER", [](const auto& g) { return g.spec().cluster(); }},
+                  {"LEVEL", [](const auto& g) { return word(g.spec().level()); }},
+                  {"EXPIRES", expires},
+                  {"LIMITS", [](const auto& g) { return limits_text(g.spec().limits()); }}},
+      .index =
+          [](const auto& g) {
+            return std::vector<std::pair<std::string, std::string>>{{"cluster", g.spec().cluster()}};
+          },
+  });
+}
+
+}  // namespace frameworks

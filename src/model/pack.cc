@@ -1,0 +1,31 @@
+#include "model/pack.h"
+
+#include <fmt/format.h>
+
+#include "model/registry.h"
+
+namespace frameworks {
+
+google::protobuf::Any pack(const Resource& resource) {
+  google::protobuf::Any out;
+  out.PackFrom(resource.message());
+  return out;
+}
+
+Result<Resource> unpack(const google::protobuf::Any& any) {
+  std::string type;
+  const Kind* kind = nullptr;
+  if (google::protobuf::Any::ParseAnyTypeUrl(any.type_url(), &type)) {
+    for (const Kind& each : all_kinds())
+      if (each.descriptor->full_name() == type) kind = &each;
+  }
+  if (kind == nullptr)
+    return Error(Code::kInvalidArgument,
+                 fmt::format("\"{}\" is no kind of resource", any.type_url()));
+  std::unique_ptr<Message> message = kind->make();
+  if (!message->ParseFromString(any.value()))
+    return Error(Code::kInvalidArgument, fmt::format("the bytes are no {}", kind->name));
+  return Resource(*kind, std::shared_ptr<const Message>(std::move(message)));
+}
+
+}  // namespace frameworks
