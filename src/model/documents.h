@@ -1,7 +1,7 @@
 // Fleet files: YAML documents {apiVersion, kind, metadata, spec}, several a file.
 //
 // Status and what the store sets in metadata (uid, revision, ...) may be present, as in the output of
-// `frameworks get -o yaml`, and is dropped. Anchors and aliases work. Bounded: a file of 64 MiB, 64
+// `frameworks get -o yaml`, and is dropped. Anchors and aliases work. Bounded: a file of 64 MiB, 32
 // levels deep, and aliases that expand to 100,000 nodes a document.
 #pragma once
 

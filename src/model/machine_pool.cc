@@ -26,6 +26,11 @@ void validate(const pb::MachinePool& pool, Validation& out) {
   if (spec.provider() != "local" && spec.has_local())
     out.fail("spec.local", fmt::format("a pool of provider \"{}\" has no local machines: remove it",
                                        spec.provider()));
+  constexpr size_t kMaxHostName = 63;
+  if (fmt::format("{}-{}", spec.cluster(), spec.count()).size() > kMaxHostName)
+    out.fail("spec.cluster", fmt::format("\"{}-{}\" is too long for a machine's name: use a cluster "
+                                         "with a shorter name",
+                                         spec.cluster(), spec.count()));
   const auto& delay = spec.local().wan_delay();
   if (delay.seconds() < 0 || delay.nanos() < 0 || delay.seconds() >= kMaxWanDelaySeconds)
     out.fail("spec.local.wanDelay", fmt::format("a delay is from 0s to below {}s: change it",

@@ -4,6 +4,8 @@
 #include "frameworks/v1/tenant.pb.h"
 #include "model/kinds.h"
 #include "model/rules.h"
+#include "model/snapshot.h"
+#include "model/tree.h"
 #include "model/words.h"
 
 namespace frameworks {
@@ -17,13 +19,18 @@ void defaults(pb::Tenant& tenant) {
 
 void validate(const pb::Tenant& tenant, Validation& out) {
   require_label_name(tenant.metadata(), out);
+  const std::string& subdomain = tenant.spec().subdomain();
+  for (const auto& other : out.snapshot().find_by<pb::Tenant>("subdomain", subdomain))
+    if (other->metadata().name() < tenant.metadata().name())
+      out.fail("spec.subdomain", fmt::format("\"{}\" belongs to Tenant/{} already: choose another",
+                                             subdomain, other->metadata().name()));
   for (const auto& [name, value] : tenant.spec().features()) {
     using google::protobuf::Value;
     const bool scalar = value.kind_case() == Value::kBoolValue ||
                         value.kind_case() == Value::kNumberValue ||
                         value.kind_case() == Value::kStringValue;
     if (!scalar)
-      out.fail("spec.features." + name, "a feature is true, false, a number or a string: "
+      out.fail(field_path("spec.features", name), "a feature is true, false, a number or a string: "
                                         "give one of them, or a feature for each part");
   }
 }
@@ -44,7 +51,11 @@ Kind tenant_kind() {
                   {"PLAN", [](const auto& t) { return t.spec().plan(); }},
                   {"STATE", state},
                   {"LIMITS", [](const auto& t) { return limits_text(t.spec().limits()); }}},
-      .index = nullptr,
+      .index =
+          [](const auto& t) {
+            return std::vector<std::pair<std::string, std::string>>{
+                {"subdomain", t.spec().subdomain()}};
+          },
   });
 }
 

@@ -1,0 +1,43 @@
+// Rules that span resources: what may not collide, and what must add up.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "base/error.h"
+#include "model/snapshot.h"
+
+namespace frameworks {
+
+// What changed, and where violations go. A collision is told of the changed resource of the two.
+struct FleetCheck {
+  const Snapshot& fleet;
+  std::set<ResourceKey> changed;
+  std::vector<Violation> violations{};
+
+  [[nodiscard]] bool touches(std::string_view kind) const {
+    const auto at = changed.lower_bound(ResourceKey{std::string(kind), {}, {}});
+    return at != changed.end() && at->kind == kind;
+  }
+  [[nodiscard]] bool is_changed(std::string_view kind, const std::string& name) const {
+    return changed.contains(ResourceKey{std::string(kind), {}, name});
+  }
+  void fail(std::string object, std::string field, std::string message) {
+    violations.push_back({{}, 0, std::move(object), std::move(field), std::move(message)});
+  }
+};
+
+// No two clusters' address ranges overlap.
+void check_ranges(FleetCheck& check);
+// No port is taken twice on a node, by the services' placements.
+void check_ports(FleetCheck& check);
+// No service depends on itself by way of others.
+void check_dependencies(FleetCheck& check);
+// Local pools of a region agree on its WAN delay, and clusters have addresses for their nodes.
+void check_pools(FleetCheck& check);
+// No two nodes have the same address.
+void check_addresses(FleetCheck& check);
+// Nothing that is still referenced goes away.
+void check_removals(FleetCheck& check);
+
+}  // namespace frameworks
