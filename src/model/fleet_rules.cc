@@ -25,13 +25,15 @@ std::vector<Range> all_ranges(const Snapshot& fleet) {
   std::vector<Range> out;
   for (const auto& cluster : fleet.list<pb::Cluster>()) {
     const pb::ClusterNetworks& networks = cluster->spec().networks();
-    const auto add = [&](const std::string& text, const char* field) {
-      if (const Result<Cidr> cidr = Cidr::parse(text))
+    // A range of the other family is its field's own violation.
+    const auto add = [&](const std::string& text, const char* field, bool v4) {
+      const Result<Cidr> cidr = Cidr::parse(text);
+      if (cidr && cidr->address().is_v4() == v4)
         out.push_back({cidr->network(), cluster->metadata().name(), field});
     };
-    add(networks.machines(), "spec.networks.machines");
-    add(networks.mesh(), "spec.networks.mesh");
-    add(networks.mesh6(), "spec.networks.mesh6");
+    add(networks.machines(), "spec.networks.machines", true);
+    add(networks.mesh(), "spec.networks.mesh", true);
+    add(networks.mesh6(), "spec.networks.mesh6", false);
   }
   return out;
 }

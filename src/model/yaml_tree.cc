@@ -81,9 +81,10 @@ class TreeBuilder final : public YAML::EventHandler {
       fail(mark, "an alias of the node that contains it: write the value out");
       return emit(Tree(), mark, 0);
     }
+    const bool fit = aliased_ <= kMaxAliasedNodes;
     aliased_ += found->second.size;
     if (aliased_ > kMaxAliasedNodes) {
-      fail(mark, fmt::format("aliases expand to more than {} nodes: write the values out",
+      if (fit) fail(mark, fmt::format("aliases expand to more than {} nodes: write the values out",
                              kMaxAliasedNodes));
       return emit(Tree(), mark, 0);
     }
