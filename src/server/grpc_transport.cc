@@ -1,0 +1,255 @@
+#include "server/grpc_transport.h"
+
+#include <fmt/format.h>
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/impl/codegen/proto_buffer_reader.h>
+#include <grpcpp/impl/codegen/proto_buffer_writer.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <mutex>
+
+#include "base/log.h"
+#include "machine/certificates/authority.h"
+#include "server/grpc_status.h"
+
+namespace frameworks {
+namespace {
+
+// How long calls may still end well when the server stops.
+constexpr std::chrono::seconds kStopGrace{1};
+
+bool parse(grpc::ByteBuffer& bytes, Message& message) {
+  grpc::ProtoBufferReader reader(&bytes);
+  return message.ParseFromZeroCopyStream(&reader);
+}
+
+grpc::ByteBuffer serialize(const Message& message) {
+  const std::string bytes = message.SerializeAsString();
+  const grpc::Slice slice(bytes);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+// One call of one method of the table. Lives until gRPC says it is done; pokes that come later find
+// nobody.
+class Call final : public grpc::ServerGenericBidiReactor,
+                   public std::enable_shared_from_this<Call> {
+ public:
+  Call(const ApiServing& serving, std::atomic<int>& open) : serving_(serving), open_(open) {
+    open_.fetch_add(1);
+  }
+  ~Call() override { open_.fetch_sub(1); }
+
+  void begin(const grpc::GenericCallbackServerContext& context, int max_calls) {
+    self_ = shared_from_this();
+    // The path is "/frameworks.v1.Fleet/Get".
+    const std::string_view path = context.method();
+    method_ = serving_.api.find(path.substr(std::min<size_t>(1, path.size())));
+    if (open_.load() > max_calls)
+      return finish(Error(Code::kResourceExhausted, "too many calls at once: try again"));
+    if (method_ == nullptr)
+      return finish(Error(Code::kUnimplemented, fmt::format("no such method: {}", path)));
+    if (auto allowed = admit(context); !allowed) return finish(std::move(allowed.error()));
+    StartRead(&bytes_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return finish(Error(Code::kInvalidArgument, "no request was sent"));
+    request_.reset(method_->request->New());
+    if (!parse(bytes_, *request_))
+      return finish(Error(Code::kInvalidArgument,
+                          fmt::format("not a {}", method_->request->GetTypeName())));
+    bytes_.Clear();
+    if (auto good = check_request(*request_); !good) return finish(std::move(good.error()));
+    if (method_->runs == Runs::kInline) return answer();
+    if (!serving_.workers.try_post([self = shared_from_this()] { self->answer(); }))
+      finish(Error(Code::kResourceExhausted, "the server is busy: try again"));
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return finish(Error(Code::kCancelled, "the caller went away"));
+    {
+      std::lock_guard lock(mutex_);
+      writing_ = false;
+    }
+    serving_.workers.post([self = shared_from_this()] { self->pump(); });
+  }
+
+  void OnCancel() override { finish(Error(Code::kCancelled, "cancelled")); }
+
+  void OnDone() override { self_.reset(); }
+
+ private:
+  Status admit(const grpc::GenericCallbackServerContext& context) {
+    const auto& metadata = context.client_metadata();
+    const auto header = metadata.find("authorization");
+    const std::string_view token =
+        header == metadata.end()
+            ? std::string_view()
+            : std::string_view(header->second.data(), header->second.size());
+    ASSIGN_OR_RETURN(caller_, serving_.authentication.identify(token, node_of(context)));
+    return authorize(*method_, caller_);
+  }
+
+  void answer() {
+    if (method_->stream) return open_stream();
+    std::unique_ptr<Message> response(method_->response->New());
+    auto status = method_->unary(caller_, *request_, *response);
+    if (!status) return finish(std::move(status.error()));
+    std::lock_guard lock(mutex_);
+    if (finished_) return;
+    finished_ = true;
+    serving_.metrics.count_request(method_->name, "grpc", 0);
+    out_ = serialize(*response);
+    StartWriteAndFinish(&out_, {}, grpc::Status::OK);
+  }
+
+  void open_stream() {
+    auto stream = method_->stream(caller_, *request_, [weak = weak_from_this()] {
+      auto self = weak.lock();
+      if (self == nullptr || self->poked_.exchange(true)) return;
+      self->serving_.workers.post([self] { self->pump(); });
+    });
+    if (!stream) return finish(std::move(stream.error()));
+    {
+      std::lock_guard lock(mutex_);
+      stream_ = std::move(*stream);
+    }
+    pump();
+  }
+
+  // Writes the next answer, unless one is under way.
+  void pump() {
+    std::lock_guard lock(mutex_);
+    if (writing_ || finished_ || stream_ == nullptr) return;
+    poked_.store(false);
+    std::unique_ptr<Message> response(method_->response->New());
+    auto state = stream_->next(*response);
+    if (!state) return finish_locked(std::move(state.error()));
+    if (*state == ReplyStream::State::kWait) return;
+    if (*state == ReplyStream::State::kEnd) {
+      finished_ = true;
+      serving_.metrics.count_request(method_->name, "grpc", 0);
+      return Finish(grpc::Status::OK);
+    }
+    writing_ = true;
+    out_ = serialize(*response);
+    StartWrite(&out_);
+  }
+
+  void finish(Error error) {
+    std::lock_guard lock(mutex_);
+    finish_locked(std::move(error));
+  }
+  void finish_locked(const Error& error) {
+    if (finished_) return;
+    finished_ = true;
+    serving_.metrics.count_request(method_ == nullptr ? "unknown" : method_->name, "grpc",
+                                   static_cast<int>(error.code()));
+    Finish(to_grpc(error));
+  }
+
+  const ApiServing& serving_;
+  std::atomic<int>& open_;
+  const Method* method_ = nullptr;
+  Caller caller_;
+  grpc::ByteBuffer bytes_;
+  std::unique_ptr<Message> request_;
+  std::atomic<bool> poked_{false};
+
+  std::mutex mutex_;
+  grpc::ByteBuffer out_;
+  std::unique_ptr<ReplyStream> stream_;
+  bool writing_ = false;
+  bool finished_ = false;
+  std::shared_ptr<Call> self_;  // gRPC's hold on this object
+};
+
+class TableService final : public grpc::CallbackGenericService {
+ public:
+  TableService(ApiServing serving, int max_calls) : serving_(serving), max_calls_(max_calls) {}
+
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    auto call = std::make_shared<Call>(serving_, open_);
+    call->begin(*context, max_calls_);
+    return call.get();
+  }
+
+ private:
+  ApiServing serving_;
+  int max_calls_;
+  std::atomic<int> open_{0};
+};
+
+class Transport final : public GrpcTransport {
+ public:
+  Transport(ApiServing serving, int max_calls) : table_(serving, max_calls) {}
+  ~Transport() override {
+    if (server_ == nullptr) return;
+    server_->Shutdown(std::chrono::system_clock::time_point(
+        system_clock().wall() + std::chrono::duration_cast<WallTime::duration>(kStopGrace)));
+    server_->Wait();
+  }
+
+  Status begin(const std::string& address, const TlsIdentity& identity, grpc::Service& agents,
+               const GrpcLimits& limits) {
+    // A client without a certificate is let in; one with a certificate must have it from our CA.
+    grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
+    tls.pem_root_certs = identity.ca_pem;
+    tls.pem_key_cert_pairs.push_back({identity.key_pem, identity.certificate_pem});
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(address, grpc::SslServerCredentials(tls), &port_);
+    builder.RegisterService(&agents);
+    builder.RegisterCallbackGenericService(&table_);
+    builder.SetMaxReceiveMessageSize(limits.max_message_bytes);
+    builder.SetResourceQuota(
+        grpc::ResourceQuota("quartermaster").Resize(limits.memory_bytes));
+    builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits.max_metadata_bytes);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_streams_per_connection);
+    // A second server on the port must fail, not share it silently.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    // Connections of machines that lost power say nothing any more: ask, and forget them.
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1'000);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0)
+      return Error(Code::kUnavailable,
+                   fmt::format("cannot listen on {} for gRPC: is the port taken?", address));
+    return {};
+  }
+
+  int port() const override { return port_; }
+
+ private:
+  TableService table_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+std::string node_of(const grpc::ServerContextBase& context) {
+  const auto auth = context.auth_context();
+  if (auth == nullptr || !auth->IsPeerAuthenticated()) return {};
+  // gRPC gives this property only when the certificate has exactly one URI, and it is well formed.
+  const auto values = auth->FindPropertyValues(GRPC_PEER_SPIFFE_ID_PROPERTY_NAME);
+  if (values.size() != 1) return {};
+  return node_of_identity({values[0].data(), values[0].size()});
+}
+
+Result<std::unique_ptr<GrpcTransport>> GrpcTransport::start(const std::string& address,
+                                                            const TlsIdentity& identity,
+                                                            ApiServing serving,
+                                                            grpc::Service& agents,
+                                                            GrpcLimits limits) {
+  auto transport = std::make_unique<Transport>(serving, limits.max_calls);
+  RETURN_IF_ERROR(transport->begin(address, identity, agents, limits));
+  return std::unique_ptr<GrpcTransport>(std::move(transport));
+}
+
+}  // namespace frameworks
