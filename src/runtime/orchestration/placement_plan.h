@@ -1,0 +1,35 @@
+// Which node runs which service: instances, derived from services, clusters and nodes inside the
+// transaction that changed one of them. Pure; a second run writes nothing.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "frameworks/v1/cluster.pb.h"
+#include "frameworks/v1/fleet_api.pb.h"
+#include "frameworks/v1/node.pb.h"
+#include "frameworks/v1/service.pb.h"
+#include "model/snapshot.h"
+#include "store/store.h"
+
+namespace frameworks {
+
+// "<service>.<node>"
+std::string instance_name(std::string_view service, std::string_view node);
+
+// True where all that the placement sets holds for nodes of the cluster; an empty one holds everywhere.
+bool is_placed(const pb::Placement& placement, const pb::Cluster& cluster);
+
+// Everything.
+Status plan_instances(Transaction& transaction);
+
+// The same where it is known what the transaction wrote so far: work grows with the nodes and
+// services that `changed` concerns.
+Status plan_instances(Transaction& transaction, std::span<const ResourceKey> changed);
+
+// Which instances come, go, or get another version.
+std::vector<pb::PlanStep> explain_placement(const Snapshot& before, const Snapshot& after);
+
+}  // namespace frameworks
