@@ -31,16 +31,20 @@ class Log {
   virtual ~Log() = default;
   // Everything that is current; also tells the newest revision. Called once, first.
   virtual Result<Snapshot> load() = 0;
-  // Appends changes with ascending revisions in one transaction; on disk when it returns.
+  // Appends changes with ascending revisions in one transaction; on disk when it returns. An error
+  // does not tell whether it was written: read() does. kFailedPrecondition: the revisions do not
+  // follow what is there. kResourceExhausted: the disk is full.
   virtual Status append(std::span<const Change> changes) = 0;
   // Up to `limit` revisions' changes after `after`, in order. kOutOfRange when some of them were
   // compacted. Threadsafe. Change::before is not filled.
   virtual Result<std::vector<Change>> read(Revision after, size_t limit) = 0;
-  // Brings the current table up to date and forgets changes up to `upto`. Threadsafe.
+  // Brings the current table up to date and forgets changes up to `upto`. Threadsafe; appends go on
+  // beside it.
   virtual Status compact(Revision upto) = 0;
 };
 
-// `path` ":memory:" keeps everything in memory (for tests).
+// One file (and SQLite's own -wal and -shm beside it), locked against other processes:
+// kFailedPrecondition when one has it. `path` ":memory:" keeps everything in memory (for tests).
 Result<std::unique_ptr<Log>> open_sqlite_log(const std::string& path);
 
 }  // namespace frameworks

@@ -2,12 +2,15 @@
 //
 // One thread drains a queue of edits, runs each against the newest state, appends all of them in
 // one transaction of the log (group commit), publishes the snapshot, tells watchers, then replies.
-// Acknowledged = on disk.
+// Acknowledged = on disk. While the log fails (a full disk) writes are refused with its error, reads
+// go on, and writes return by themselves.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -21,18 +24,22 @@ namespace frameworks {
 class Transaction {
  public:
   virtual ~Transaction() = default;
-  // The fleet as it is with the writes made so far.
+  // The fleet as it is with the writes made so far. Its revision is that of the last transaction.
   virtual const Snapshot& snapshot() const = 0;
   // Creates or replaces. The store sets uid, revision, times, and counts the generation up when
-  // `spec` differs; a write that changes nothing is dropped.
+  // `spec` differs; a write that changes nothing is dropped. The caller's are name, tenant, labels,
+  // annotations, finalizers, spec and status.
   virtual void put(Resource resource) = 0;
   template <typename T>
   void put(T message) {
     put(Resource::of<T>(std::move(message)));
   }
+  // A resource with finalizers stays, with delete_time set, until a put leaves it none.
   virtual void remove(const ResourceKey& key) = 0;
   // When the transaction happens.
   virtual WallTime time() const = 0;
+  // What the writes made so far touched, without repeats, in order of the first write.
+  virtual std::vector<ResourceKey> changed() const = 0;
 };
 
 // Runs on the writer thread: short, no I/O. An error drops all writes of this edit.
@@ -48,7 +55,8 @@ class Subscription {
  public:
   virtual ~Subscription() = default;
   // The next transactions' changes, whole transactions only, at most about `limit` changes; empty:
-  // nothing new. kOutOfRange: fell behind what is retained; start again.
+  // nothing new. Older ones come from the log and have no Change::before. kOutOfRange: fell behind
+  // what is retained; start again. Call it until it is empty, then wait for a poke.
   virtual Result<std::vector<Change>> next(size_t limit) = 0;
 };
 
@@ -57,26 +65,52 @@ class Store {
   struct Options {
     // Changes kept in memory for watchers.
     size_t window = 100'000;
+    // Revisions that the log keeps for watchers that come back.
+    Revision retain = 100'000;
+    // The current table of the log is brought up to date each time this many changes were written.
+    size_t compact_every = 4'096;
+    // Edits waiting at most; more are refused with kResourceExhausted.
+    size_t queue = 65'536;
   };
   // `derive` runs after every edit, inside its transaction, and adds what follows from the model
-  // (nodes of pools, instances of services). Loads the log and starts the writer.
+  // (nodes of pools, instances of services). Loads the log and starts the writer. An edit that does
+  // nothing runs `derive` alone.
   static Result<std::unique_ptr<Store>> open(std::unique_ptr<Log> log, Clock& clock,
                                              Options options, Edit derive = nullptr);
   virtual ~Store() = default;  // finishes what was queued, then stops
 
   // The newest published snapshot; never waits.
   virtual SnapshotPtr snapshot() const = 0;
-  // Waits until the edit is on disk or refused.
+  // Its revision: one load. It is never ahead of snapshot().
+  virtual Revision revision() const = 0;
+  // Waits until the edit is on disk or refused. Not from the writer thread.
   virtual Result<Committed> write(const std::string& actor, Edit edit) = 0;
-  // The same without waiting; `done` is called on the writer thread and must not block.
+  // The same without waiting; `done` is called on the writer thread and must not block. (On the
+  // caller's, at once, when the queue is full.)
   virtual void write_async(std::string actor, Edit edit,
                            std::function<void(Result<Committed>)> done) = 0;
-  // What `edit` would change, without changing anything.
+  // What `edit` would change, without changing anything; the revision is the one it started from.
   virtual Result<Committed> dry_run(const Edit& edit, Snapshot* after) const = 0;
-  // Changes after `from`. `poke` is called (on the writer thread, must not block) whenever there is
-  // something new.
+  // Changes after `from`. `poke` is called (on the writer thread, must not block) when there is
+  // something new since the last next(). kOutOfRange: `from` is no longer, or not yet, known. The
+  // subscription must not outlive the store nor be destroyed in its poke.
   virtual Result<std::unique_ptr<Subscription>> subscribe(Revision from,
                                                           std::function<void()> poke) = 0;
+};
+
+// One thread's own view of the newest snapshot, for lookups on hot paths: while nothing is written
+// current() costs one load, and no counter is shared between threads.
+class SnapshotReader {
+ public:
+  explicit SnapshotReader(const Store& store) : store_(store), snapshot_(store.snapshot()) {}
+  const Snapshot& current() {
+    if (store_.revision() != snapshot_->revision()) snapshot_ = store_.snapshot();
+    return *snapshot_;
+  }
+
+ private:
+  const Store& store_;
+  SnapshotPtr snapshot_;
 };
 
 }  // namespace frameworks

@@ -1,0 +1,40 @@
+// The newest transactions, in memory, for watchers; bounded by the number of changes. Threadsafe.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/locked.h"
+#include "store/log.h"
+
+namespace frameworks {
+
+class ChangeWindow {
+ public:
+  // `start`: the revision before the first that will be added.
+  ChangeWindow(size_t limit, Revision start) : limit_(limit), state_(State{{}, 0, start}) {}
+
+  // The changes of one transaction, in order of revision.
+  void add(std::vector<Change> changes);
+  // Whole transactions after `after`, up to `last`, until there are `limit` changes or more;
+  // nothing when some of them are no longer here.
+  [[nodiscard]] std::optional<std::vector<Change>> read(Revision after, Revision last,
+                                                        size_t limit) const;
+  // What comes after this revision is here.
+  [[nodiscard]] Revision start() const;
+
+ private:
+  using Entry = std::shared_ptr<const std::vector<Change>>;
+  struct State {
+    std::deque<Entry> entries;
+    size_t changes = 0;
+    Revision start = 0;
+  };
+
+  const size_t limit_;
+  Locked<State> state_;
+};
+
+}  // namespace frameworks

@@ -1,0 +1,167 @@
+#include "store/draft.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/util/time_util.h>
+
+#include "base/text.h"
+#include "model/registry.h"
+
+namespace frameworks {
+namespace {
+
+google::protobuf::Timestamp timestamp(WallTime time) {
+  return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(
+      std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count());
+}
+
+// Maps serialise in any order unless told otherwise.
+std::string deterministic_bytes(const Message& message) {
+  std::string out;
+  google::protobuf::io::StringOutputStream stream(&out);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  CHECK(message.SerializeToCodedStream(&coded));
+  coded.Trim();
+  return out;
+}
+
+bool same(const Message& a, const Message& b) {
+  return a.ByteSizeLong() == b.ByteSizeLong() && deterministic_bytes(a) == deterministic_bytes(b);
+}
+
+const Message& spec_of(const Kind& kind, const Message& message) {
+  const auto* field = kind.descriptor->FindFieldByName("spec");
+  CHECK(field != nullptr);
+  return message.GetReflection()->GetMessage(message, field);
+}
+
+// The fields that are the store's, as `from` has them.
+void keep_store_fields(const pb::Metadata& from, pb::Metadata& to) {
+  to.set_uid(from.uid());
+  to.set_revision(from.revision());
+  to.set_generation(from.generation());
+  *to.mutable_create_time() = from.create_time();
+  *to.mutable_update_time() = from.update_time();
+  if (from.has_delete_time()) {
+    *to.mutable_delete_time() = from.delete_time();
+  } else {
+    to.clear_delete_time();
+  }
+}
+
+std::unique_ptr<Message> copy(const Message& message) {
+  std::unique_ptr<Message> out(message.New());
+  out->CopyFrom(message);
+  return out;
+}
+
+// Whether only the store's own fields differ.
+bool same_content(const Resource& a, const Resource& b) {
+  const std::unique_ptr<Message> other = copy(b.message());
+  keep_store_fields(a.metadata(), b.kind().mutable_metadata(*other));
+  return same(a.message(), *other);
+}
+
+}  // namespace
+
+Draft::Touched& Draft::touch(const ResourceKey& key, const Resource* current) {
+  const auto [at, added] = places_.try_emplace(key, touched_.size());
+  if (added) touched_.push_back({key, current == nullptr ? Resource() : *current, 0});
+  Touched& touched = touched_[at->second];
+  ++touched.writes;
+  return touched;
+}
+
+void Draft::put(Resource resource) {
+  const Kind& kind = resource.kind();
+  const Resource* current = working_.find(kind, resource.metadata().tenant(), resource.name());
+  std::unique_ptr<Message> message = copy(resource.message());
+  pb::Metadata& metadata = kind.mutable_metadata(*message);
+  if (current != nullptr) {
+    keep_store_fields(current->metadata(), metadata);
+    if (same(*message, current->message())) return;
+  }
+  const ResourceKey key = resource.key();
+  const Touched& touched = touch(key, current);
+  if (current == nullptr) {
+    metadata.set_uid(new_uuid());
+    metadata.set_generation(1);
+    *metadata.mutable_create_time() = timestamp(time_);
+    metadata.clear_delete_time();
+  } else if (touched.before && touched.before.metadata().uid() == metadata.uid()) {
+    // Counted from before the transaction: two writes of one are one change.
+    const bool differs = !same(spec_of(kind, touched.before.message()), spec_of(kind, *message));
+    metadata.set_generation(touched.before.metadata().generation() + (differs ? 1 : 0));
+  }
+  metadata.set_revision(working_.revision() + 1);
+  *metadata.mutable_update_time() = timestamp(time_);
+  if (metadata.has_delete_time() && metadata.finalizers().empty()) {
+    working_.remove(key);
+  } else {
+    working_.put(Resource(kind, std::move(message)));
+  }
+}
+
+void Draft::remove(const ResourceKey& asked) {
+  const Resource* current = working_.find(asked);
+  if (current == nullptr) return;
+  const ResourceKey key = current->key();  // the kind may have been asked for by another name
+  const pb::Metadata& was = current->metadata();
+  if (was.finalizers().empty()) {
+    touch(key, current);
+    working_.remove(key);
+    return;
+  }
+  if (was.has_delete_time()) return;
+  touch(key, current);
+  std::unique_ptr<Message> message = copy(current->message());
+  pb::Metadata& metadata = current->kind().mutable_metadata(*message);
+  *metadata.mutable_delete_time() = timestamp(time_);
+  *metadata.mutable_update_time() = timestamp(time_);
+  metadata.set_revision(working_.revision() + 1);
+  working_.put(Resource(current->kind(), std::move(message)));
+}
+
+std::vector<ResourceKey> Draft::changed() const {
+  std::vector<ResourceKey> out;
+  out.reserve(touched_.size());
+  for (const Touched& touched : touched_) out.push_back(touched.key);
+  return out;
+}
+
+void Draft::replace(const ResourceKey& key, const Resource& with) {
+  if (with) {
+    working_.put(with);
+  } else {
+    working_.remove(key);
+  }
+}
+
+std::vector<Change> Draft::finish(const std::string& actor) {
+  std::vector<Change> out;
+  out.reserve(touched_.size());
+  const Revision revision = working_.revision() + 1;
+  for (Touched& touched : touched_) {
+    const Resource* now = working_.find(touched.key);
+    if (now == nullptr && !touched.before) continue;
+    if (touched.writes > 1 && now != nullptr && touched.before &&
+        touched.before.metadata().has_delete_time() == now->metadata().has_delete_time() &&
+        touched.before.metadata().uid() == now->metadata().uid() &&
+        same_content(touched.before, *now)) {
+      replace(touched.key, touched.before);  // there and back
+      continue;
+    }
+    Resource after = now == nullptr ? Resource() : *now;
+    out.push_back({revision, time_, actor, std::move(touched.key), std::move(touched.before),
+                   std::move(after)});
+  }
+  if (!out.empty()) working_.set_revision(revision, time_);
+  return out;
+}
+
+void Draft::undo() {
+  for (const Touched& touched : touched_) replace(touched.key, touched.before);
+}
+
+}  // namespace frameworks

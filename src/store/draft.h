@@ -1,0 +1,48 @@
+// The store's transaction: writes to a working snapshot in place, and can take them back.
+//
+// In place, because edits that share a commit then share its copies of the snapshot's parts.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "store/store.h"
+
+namespace frameworks {
+
+class Draft final : public Transaction {
+ public:
+  // `working` is nobody else's while the draft lives.
+  Draft(Snapshot& working, WallTime time) : working_(working), time_(time) {}
+
+  const Snapshot& snapshot() const override { return working_; }
+  void put(Resource resource) override;
+  using Transaction::put;
+  void remove(const ResourceKey& key) override;
+  WallTime time() const override { return time_; }
+  std::vector<ResourceKey> changed() const override;
+
+  // What is different now, with `actor`; the working snapshot gets the next revision when anything
+  // is. The draft is used up.
+  std::vector<Change> finish(const std::string& actor);
+  // Takes all writes back. The draft is used up.
+  void undo();
+
+ private:
+  struct Touched {
+    ResourceKey key;
+    Resource before;
+    int writes = 0;
+  };
+  Touched& touch(const ResourceKey& key, const Resource* current);
+  void replace(const ResourceKey& key, const Resource& with);
+
+  Snapshot& working_;
+  WallTime time_;
+  std::vector<Touched> touched_;
+  std::map<ResourceKey, size_t> places_;  // in touched_
+};
+
+}  // namespace frameworks

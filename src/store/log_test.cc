@@ -1,0 +1,186 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <csignal>
+#include <filesystem>
+#include <sys/resource.h>
+
+#include "base/file.h"
+#include "store/fake_log.h"
+#include "store/log_contract.h"
+#include "store/sqlite.h"
+
+namespace frameworks {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unique_ptr<Log> open_or_die(const std::string& path) {
+  Result<std::unique_ptr<Log>> log = open_sqlite_log(path);
+  EXPECT_TRUE(log) << log.error().text();
+  return log ? *std::move(log) : nullptr;
+}
+
+struct SqlitePlace {
+  TemporaryDirectory directory = *TemporaryDirectory::make();
+  [[nodiscard]] std::string path() const { return directory.path() / "fleet.db"; }
+  std::unique_ptr<Log> open() { return open_or_die(path()); }
+};
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, LogContract, SqlitePlace);
+
+struct FakePlace {
+  std::shared_ptr<FakeDisk> disk = std::make_shared<FakeDisk>();
+  std::unique_ptr<Log> open() { return std::make_unique<FakeLog>(disk); }
+};
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, LogContract, FakePlace);
+
+struct HarmlessPlace {
+  FakePlace inner;
+  std::unique_ptr<Log> open() {
+    return std::make_unique<FaultyLog>(inner.open(), std::make_shared<FaultyLog::Faults>());
+  }
+};
+INSTANTIATE_TYPED_TEST_SUITE_P(FaultyWithoutFaults, LogContract, HarmlessPlace);
+
+Status append_tenant(Log& log, Revision revision, const std::string& plan) {
+  return log.append(std::vector{tenant_change(revision, "a", plan)});
+}
+
+TEST(SqliteLog, OneInMemoryIsAsGoodAsAFileUntilItIsClosed) {
+  auto log = open_or_die(":memory:");
+  ASSERT_TRUE(log->load());
+  ASSERT_TRUE(append_tenant(*log, 1, "free"));
+  ASSERT_TRUE(log->compact(1));
+  ASSERT_TRUE(append_tenant(*log, 2, "pro"));
+  EXPECT_EQ(text_of(*log->read(1, 10)), "2:a=pro");
+  auto another = open_or_die(":memory:");
+  EXPECT_EQ(text_of(*another->load()), "0:");
+}
+
+TEST(SqliteLog, ASecondServerOnTheSameFileIsRefused) {
+  SqlitePlace place;
+  auto log = place.open();
+  const auto second = open_sqlite_log(place.path());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), Code::kFailedPrecondition);
+  EXPECT_NE(second.error().message().find("another server"), std::string::npos);
+  log.reset();
+  EXPECT_TRUE(open_sqlite_log(place.path()));
+}
+
+TEST(SqliteLog, FilesThatAreNotOursAreRefusedAndLeftAlone) {
+  SqlitePlace place;
+  ASSERT_TRUE(write_file(place.path(), "this is no database, and long enough to be looked at: " +
+                                           std::string(500, 'x')));
+  const auto text = open_sqlite_log(place.path());
+  ASSERT_FALSE(text);
+  EXPECT_EQ(text.error().code(), Code::kDataLoss);
+
+  const std::string other = place.directory.path() / "other.db";
+  ASSERT_TRUE(Sqlite::open(other)->execute("CREATE TABLE recipes (name TEXT)"));
+  const auto foreign = open_sqlite_log(other);
+  ASSERT_FALSE(foreign);
+  EXPECT_EQ(foreign.error().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(*Sqlite::open(other)->number("SELECT count(*) FROM sqlite_schema"), 1);
+}
+
+TEST(SqliteLog, AFileOfANewerProgramIsRefused) {
+  SqlitePlace place;
+  place.open().reset();
+  ASSERT_TRUE(Sqlite::open(place.path())->execute("PRAGMA user_version = 99"));
+  const auto log = open_sqlite_log(place.path());
+  ASSERT_FALSE(log);
+  EXPECT_EQ(log.error().code(), Code::kFailedPrecondition);
+}
+
+TEST(SqliteLog, AnUnknownKindIsToldInsteadOfDropped) {
+  SqlitePlace place;
+  place.open().reset();
+  ASSERT_TRUE(Sqlite::open(place.path())
+                  ->execute("INSERT INTO changes VALUES (1048576, 0, 'x', 'Spaceship', '', 'a', x'00')"));
+  const auto loaded = place.open()->load();
+  ASSERT_FALSE(loaded);
+  EXPECT_NE(loaded.error().message().find("Spaceship"), std::string::npos);
+}
+
+// The WAL as a power cut may leave it: cut off or overwritten at any byte. What is there must be a
+// prefix of what was written, whole transactions only.
+TEST(SqliteLog, ATornWalIsAPrefixOfWholeTransactions) {
+  SqlitePlace place;
+  auto log = place.open();
+  ASSERT_TRUE(log->load());
+  constexpr Revision kLast = 40;
+  for (Revision r = 1; r <= kLast; ++r)
+    ASSERT_TRUE(log->append(std::vector{tenant_change(r, "a", std::to_string(r)),
+                                        tenant_change(r, "b", std::to_string(r))}));
+  const std::string database = *read_file(place.path());
+  const std::string wal = *read_file(place.path() + "-wal");
+  Revision most = 0;
+  for (size_t cut = 0; cut < wal.size(); cut += 1'777) {
+    SqlitePlace copy;
+    ASSERT_TRUE(write_file(copy.path(), database));
+    std::string torn = wal.substr(0, cut);
+    if (cut % 2 == 0) torn += std::string(wal.size() - cut, '\x5a');  // overwritten, not cut off
+    ASSERT_TRUE(write_file(copy.path() + "-wal", torn));
+    auto log_after = open_sqlite_log(copy.path());
+    ASSERT_TRUE(log_after) << log_after.error().text();
+    const auto loaded = (*log_after)->load();
+    ASSERT_TRUE(loaded) << loaded.error().text();
+    const Revision r = loaded->revision();
+    EXPECT_EQ(text_of(*loaded), r == 0 ? "0:" : fmt::format("{0}: a={0} b={0}", r)) << cut;
+    EXPECT_GE(r, most) << "a longer remainder had less in it";
+    if (cut % 2 == 1) most = std::max(most, r);
+  }
+  EXPECT_GT(most, kLast / 2);
+}
+
+TEST(SqliteLog, TheWalStaysBoundedUnderWrites) {
+  SqlitePlace place;
+  auto log = place.open();
+  ASSERT_TRUE(log->load());
+  for (Revision r = 1; r <= 6'000; ++r) ASSERT_TRUE(append_tenant(*log, r, std::to_string(r)));
+  // 6,000 commits write 48 MB and more; what remains is a few times what triggers the move.
+  EXPECT_LT(fs::file_size(place.path() + "-wal"), size_t{20} << 20);
+}
+
+// A limit on the size of files stands for the full disk: writes past it fail.
+class FileLimit {
+ public:
+  FileLimit() : handler_(std::signal(SIGXFSZ, SIG_IGN)) { getrlimit(RLIMIT_FSIZE, &before_); }
+  ~FileLimit() {
+    lift();
+    std::signal(SIGXFSZ, handler_);
+  }
+  void set(size_t bytes) const {
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  void lift() const { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
+
+TEST(SqliteLog, AFullDiskRefusesAppendsAndSpaceBringsThemBack) {
+  SqlitePlace place;
+  auto log = place.open();
+  ASSERT_TRUE(log->load());
+  ASSERT_TRUE(append_tenant(*log, 1, "free"));
+  const FileLimit limit;
+  limit.set(fs::file_size(place.path() + "-wal"));
+  const Status refused = append_tenant(*log, 2, std::string(100'000, 'x'));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(is_retryable(refused.error().code())) << refused.error().text();
+  EXPECT_EQ(text_of(*log->read(0, 10)), "1:a=free");
+  limit.lift();
+  ASSERT_TRUE(append_tenant(*log, 2, "pro"));
+  log = nullptr;
+  log = place.open();
+  EXPECT_EQ(text_of(*log->load()), "2: a=pro");
+}
+
+}  // namespace
+}  // namespace frameworks

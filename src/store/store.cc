@@ -1,0 +1,311 @@
+#include "store/store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/log.h"
+#include "store/change_window.h"
+#include "store/draft.h"
+#include "store/poke_list.h"
+
+namespace frameworks {
+namespace {
+
+// Edits that share a commit at most: bounds how long the first one waits for the last.
+constexpr size_t kBatch = 1'024;
+
+struct Pending {
+  std::string actor;
+  Edit edit;
+  std::function<void(Result<Committed>)> done;
+};
+
+class StoreImpl;
+
+class SubscriptionImpl final : public Subscription {
+ public:
+  SubscriptionImpl(StoreImpl& store, Revision from, std::function<void()> poke);
+  ~SubscriptionImpl() override;
+  Result<std::vector<Change>> next(size_t limit) override;
+
+ private:
+  StoreImpl& store_;
+  Revision position_;
+  std::shared_ptr<PokeList::Watcher> watcher_;
+};
+
+class StoreImpl final : public Store {
+ public:
+  StoreImpl(std::unique_ptr<Log> log, Clock& clock, Options options, Edit derive, Snapshot loaded)
+      : log_(std::move(log)),
+        clock_(clock),
+        options_(options),
+        derive_(std::move(derive)),
+        window_(options.window, loaded.revision()) {
+    publish(std::move(loaded));
+    writer_ = std::jthread([this](const std::stop_token& stop) { write_loop(stop); });
+    upkeep_ = std::jthread([this](const std::stop_token& stop) { upkeep_loop(stop); });
+  }
+  ~StoreImpl() override {
+    writer_.request_stop();
+    writer_.join();
+    upkeep_.request_stop();
+    upkeep_.join();
+  }
+
+  SnapshotPtr snapshot() const override { return published_.load(); }
+  Revision revision() const override { return revision_.load(std::memory_order_acquire); }
+  Result<Committed> write(const std::string& actor, Edit edit) override;
+  void write_async(std::string actor, Edit edit,
+                   std::function<void(Result<Committed>)> done) override;
+  Result<Committed> dry_run(const Edit& edit, Snapshot* after) const override;
+  Result<std::unique_ptr<Subscription>> subscribe(Revision from,
+                                                  std::function<void()> poke) override;
+
+ private:
+  friend class SubscriptionImpl;
+
+  void write_loop(const std::stop_token& stop);
+  std::vector<Pending> take(const std::stop_token& stop);
+  void commit(std::vector<Pending> batch);
+  Result<Committed> apply(const Pending& pending, Snapshot& working, WallTime time) const;
+  Status catch_up();
+  void note_health(const Status& appended);
+  void publish(Snapshot snapshot);
+  void upkeep_loop(const std::stop_token& stop);
+  // Changes after `after` that are published, from memory or else from the log.
+  Result<std::vector<Change>> changes_after(Revision after, size_t limit);
+  WallTime next_time(const Snapshot& snapshot) const;
+
+  std::unique_ptr<Log> log_;
+  Clock& clock_;
+  const Options options_;
+  const Edit derive_;
+
+  std::atomic<SnapshotPtr> published_;
+  std::atomic<Revision> revision_ = 0;
+  ChangeWindow window_;
+  PokeList pokes_;
+
+  std::mutex queue_mutex_;
+  std::condition_variable_any queue_grown_;
+  std::deque<Pending> queue_;
+
+  // The writer thread's own: the last append failed, and may yet have reached the log.
+  bool uncertain_ = false;
+  bool failing_ = false;
+
+  std::mutex upkeep_mutex_;
+  std::condition_variable_any upkeep_due_;
+  size_t written_ = 0;
+
+  std::jthread writer_;
+  std::jthread upkeep_;
+};
+
+WallTime StoreImpl::next_time(const Snapshot& snapshot) const {
+  // The log keeps microseconds; and the clock may have been set back.
+  return std::max<WallTime>(std::chrono::floor<std::chrono::microseconds>(clock_.wall()),
+                            snapshot.time());
+}
+
+Result<Committed> StoreImpl::write(const std::string& actor, Edit edit) {
+  CHECK(std::this_thread::get_id() != writer_.get_id());
+  std::promise<Result<Committed>> promise;
+  std::future<Result<Committed>> result = promise.get_future();
+  write_async(actor, std::move(edit),
+              [&](Result<Committed> committed) { promise.set_value(std::move(committed)); });
+  return result.get();
+}
+
+void StoreImpl::write_async(std::string actor, Edit edit,
+                            std::function<void(Result<Committed>)> done) {
+  {
+    std::lock_guard lock(queue_mutex_);
+    if (queue_.size() < options_.queue) {
+      queue_.push_back({std::move(actor), std::move(edit), std::move(done)});
+      done = nullptr;
+    }
+  }
+  if (done) {
+    done(Error(Code::kResourceExhausted,
+               fmt::format("{} writes are waiting: try again later", options_.queue)));
+    return;
+  }
+  queue_grown_.notify_one();
+}
+
+std::vector<Pending> StoreImpl::take(const std::stop_token& stop) {
+  std::unique_lock lock(queue_mutex_);
+  queue_grown_.wait(lock, stop, [this] { return !queue_.empty(); });
+  const auto count = static_cast<std::ptrdiff_t>(std::min(kBatch, queue_.size()));
+  const auto end = queue_.begin() + count;
+  std::vector<Pending> batch(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+  queue_.erase(queue_.begin(), end);
+  return batch;
+}
+
+void StoreImpl::write_loop(const std::stop_token& stop) {
+  while (true) {
+    std::vector<Pending> batch = take(stop);
+    if (batch.empty()) return;  // asked to stop, and nothing is left
+    commit(std::move(batch));
+  }
+}
+
+Result<Committed> StoreImpl::apply(const Pending& pending, Snapshot& working, WallTime time) const {
+  Draft draft(working, time);
+  Status status = pending.edit(draft);
+  if (status && derive_) status = derive_(draft);
+  if (!status) {
+    draft.undo();
+    return std::move(status.error());
+  }
+  std::vector<Change> changes = draft.finish(pending.actor);
+  return Committed{working.revision(), std::move(changes)};
+}
+
+void StoreImpl::commit(std::vector<Pending> batch) {
+  Status status = uncertain_ ? catch_up() : Status();
+  std::vector<Result<Committed>> results;
+  if (status) {
+    Snapshot working = *published_.load();
+    const WallTime time = next_time(working);
+    std::vector<Change> changes;
+    for (const Pending& pending : batch) {
+      results.push_back(apply(pending, working, time));
+      if (const auto& result = results.back(); result)
+        changes.insert(changes.end(), result->changes.begin(), result->changes.end());
+    }
+    if (!changes.empty()) {
+      status = log_->append(changes);
+      uncertain_ = !status;
+      note_health(status);
+      if (status) {
+        for (const auto& result : results)
+          if (result && !result->changes.empty()) window_.add(result->changes);
+        publish(std::move(working));
+        pokes_.poke();
+        std::lock_guard lock(upkeep_mutex_);
+        written_ += changes.size();
+        if (written_ >= options_.compact_every) upkeep_due_.notify_one();
+      }
+    }
+  }
+  // Refusals too were decided upon a state that is lost now.
+  if (!status) results.assign(batch.size(), status.error().with_context("the log is not writable"));
+  for (size_t i = 0; i < batch.size(); ++i) batch[i].done(std::move(results[i]));
+}
+
+// A line when it begins and one when it ends, however many writes are refused between.
+void StoreImpl::note_health(const Status& appended) {
+  if (!appended && !failing_)
+    spdlog::error("store: writes are refused: {}", appended.error().message());
+  if (appended && failing_) spdlog::info("store: writes are accepted again");
+  failing_ = !appended;
+}
+
+// After a failed append: the log may or may not have it (a lost connection in mid-commit).
+Status StoreImpl::catch_up() {
+  Snapshot working = *published_.load();
+  const Revision before = working.revision();
+  while (true) {
+    ASSIGN_OR_RETURN(std::vector<Change> changes, log_->read(working.revision(), 1));
+    if (changes.empty()) break;
+    for (Change& change : changes) {
+      if (const Resource* found = working.find(change.key); found != nullptr) change.before = *found;
+      if (change.after) {
+        working.put(change.after);
+      } else {
+        working.remove(change.key);
+      }
+    }
+    working.set_revision(changes.front().revision, changes.front().time);
+    window_.add(std::move(changes));
+  }
+  uncertain_ = false;
+  if (working.revision() == before) return {};
+  spdlog::info("store: revisions {} to {} had reached the log after all", before + 1,
+               working.revision());
+  publish(std::move(working));
+  pokes_.poke();
+  return {};
+}
+
+void StoreImpl::publish(Snapshot snapshot) {
+  const Revision revision = snapshot.revision();
+  published_.store(std::make_shared<const Snapshot>(std::move(snapshot)));
+  revision_.store(revision, std::memory_order_release);
+}
+
+void StoreImpl::upkeep_loop(const std::stop_token& stop) {
+  while (true) {
+    {
+      std::unique_lock lock(upkeep_mutex_);
+      const auto due = [this] { return written_ >= options_.compact_every; };
+      if (!upkeep_due_.wait(lock, stop, due)) return;
+      written_ = 0;
+    }
+    if (const Status status = log_->compact(revision() - options_.retain); !status)
+      spdlog::warn("store: compaction will be tried again: {}", status.error().message());
+  }
+}
+
+Result<Committed> StoreImpl::dry_run(const Edit& edit, Snapshot* after) const {
+  const SnapshotPtr base = snapshot();
+  Snapshot working = *base;
+  ASSIGN_OR_RETURN(Committed committed, apply({"", edit, nullptr}, working, next_time(working)));
+  committed.revision = base->revision();
+  if (after != nullptr) *after = std::move(working);
+  return committed;
+}
+
+Result<std::vector<Change>> StoreImpl::changes_after(Revision after, size_t limit) {
+  const Revision last = revision();
+  if (auto recent = window_.read(after, last, limit); recent) return *std::move(recent);
+  const size_t revisions = std::clamp<size_t>(limit, 1, 256);  // one may hold a whole fleet
+  ASSIGN_OR_RETURN(std::vector<Change> changes, log_->read(after, revisions));
+  // The log is ahead of what is published for a moment, or for good where an append went wrong.
+  std::erase_if(changes, [&](const Change& change) { return change.revision > last; });
+  return changes;
+}
+
+Result<std::unique_ptr<Subscription>> StoreImpl::subscribe(Revision from,
+                                                           std::function<void()> poke) {
+  const Revision newest = revision();
+  if (from > newest)
+    return Error(Code::kOutOfRange,
+                 fmt::format("revision {} is not known: the newest is {}", from, newest));
+  RETURN_IF_ERROR(changes_after(from, 1));
+  return std::make_unique<SubscriptionImpl>(*this, from, std::move(poke));
+}
+
+SubscriptionImpl::SubscriptionImpl(StoreImpl& store, Revision from, std::function<void()> poke)
+    : store_(store), position_(from), watcher_(store.pokes_.add(std::move(poke))) {}
+
+SubscriptionImpl::~SubscriptionImpl() { store_.pokes_.remove(watcher_); }
+
+Result<std::vector<Change>> SubscriptionImpl::next(size_t limit) {
+  watcher_->look();
+  ASSIGN_OR_RETURN(std::vector<Change> changes, store_.changes_after(position_, limit));
+  if (!changes.empty()) position_ = changes.back().revision;
+  return changes;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Log> log, Clock& clock, Options options,
+                                           Edit derive) {
+  ASSIGN_OR_RETURN(Snapshot loaded, log->load());
+  return std::make_unique<StoreImpl>(std::move(log), clock, options, std::move(derive),
+                                     std::move(loaded));
+}
+
+}  // namespace frameworks
