@@ -41,7 +41,7 @@ paths:
   type: list
   elements: str
 actions:
-  description: What was asked of systemd, of C(daemon-reload), C(enable), C(start) and C(restart).
+  description: What was asked of systemd, of C(unmask), C(daemon-reload), C(enable), C(start) and C(restart).
   returned: always
   type: list
   elements: str
@@ -53,7 +53,8 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.frameworks.infra.plugins.module_utils import files
 
-PROPERTIES = "LoadState,ActiveState,UnitFileState,NeedDaemonReload,InactiveExitTimestamp"
+PROPERTIES = "LoadState,ActiveState,UnitFileState,NeedDaemonReload,DropInPaths,InactiveExitTimestamp"
+UNITS = "/etc/systemd/system/"
 
 
 class Unit:
@@ -87,16 +88,26 @@ class Unit:
     def ensure(self, paths: list[str]) -> None:
         """Makes it enabled and running, started after the last change of `paths`."""
         state = self.show()
-        if state["NeedDaemonReload"] == "yes" or state["LoadState"] == "not-found":
+        if state["LoadState"] == "masked":  # by an earlier sweep
+            self.act("unmask", self.name)
+            state = self.show()
+        if needs_reload(state, paths):
             self.act("daemon-reload")
             state = self.show()
-        # An instance of a template may be wanted by means of its own; those units say "indirect" or so.
         if state["UnitFileState"] == "disabled":
             self.act("enable", self.name)
         if state["ActiveState"] != "active":
             self.act("start", self.name)
         elif newest_change(paths) > started(state["InactiveExitTimestamp"]):
             self.act("restart", self.name)
+
+
+def needs_reload(state: dict[str, str], paths: list[str]) -> bool:
+    """Whether systemd has yet to read the unit's files."""
+    if state["NeedDaemonReload"] == "yes" or state["LoadState"] == "not-found":
+        return True
+    # systemd does not notice a drop-in by itself when its folder is new as well.
+    return not {path for path in paths if path.startswith(UNITS)} <= set(state["DropInPaths"].split())
 
 
 def started(timestamp: str) -> float:
