@@ -228,9 +228,9 @@ TEST(PoolPlan, ASecondRunWritesNothingAndDeltasReachTheSameFleet) {
       RC_ASSERT(plan_pool_nodes(whole).has_value());
       RC_ASSERT(plan_pool_nodes(edits.fleet, changed).has_value());
       RC_ASSERT(nodes(edits.fleet.snapshot()) == nodes(whole.snapshot()));
-      edits.fleet.commit();
+      edits.fleet.take_writes();
       RC_ASSERT(plan_pool_nodes(edits.fleet).has_value());
-      RC_ASSERT(edits.fleet.commit().empty());
+      RC_ASSERT(edits.fleet.take_writes() == 0u);
       // Whoever stays keeps its addresses; nobody shares one.
       std::map<std::string, std::string> owners;
       for (const auto& node : edits.fleet.snapshot().list<pb::Node>()) {
