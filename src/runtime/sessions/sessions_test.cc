@@ -1,0 +1,303 @@
+#include "runtime/sessions/sessions.h"
+
+#include <atomic>
+
+#include "base/text.h"
+#include "runtime/sessions/test_fleet.h"
+
+namespace frameworks {
+namespace {
+
+// A node's mesh lists the clusters' labels "peer"; its firewall is the node's own label "rules".
+// Counts how often it was asked.
+class LabelPlans final : public PlanSource {
+ public:
+  std::vector<std::string> sections() const override { return {"mesh", "firewall"}; }
+  pb::PlanUpdate plan(const Snapshot& snapshot, const pb::Node& node) const override {
+    planned_.fetch_add(1);
+    pb::PlanUpdate out;
+    std::string peers;
+    for (const auto& cluster : snapshot.list<pb::Cluster>())
+      if (cluster->metadata().labels().contains("peer"))
+        peers += cluster->metadata().labels().at("peer") + " ";
+    out.mutable_mesh()->set_node(peers);
+    const auto rules = node.metadata().labels().find("rules");
+    out.mutable_firewall()->set_ruleset(
+        rules == node.metadata().labels().end() ? "" : rules->second);
+    (*out.mutable_section_hashes())["mesh"] = sha256_hex(out.mesh().SerializeAsString());
+    (*out.mutable_section_hashes())["firewall"] = sha256_hex(out.firewall().SerializeAsString());
+    return out;
+  }
+  std::set<std::string> affected(const Snapshot& after,
+                                 std::span<const Change> changes) const override {
+    std::set<std::string> out;
+    for (const Change& change : changes) {
+      if (change.key.kind == "Node") out.insert(change.key.name);
+      if (change.key.kind != "Cluster") continue;
+      for (const auto& node : after.list<pb::Node>()) out.insert(node->metadata().name());
+    }
+    return out;
+  }
+  int planned() const { return planned_.load(); }
+
+ private:
+  mutable std::atomic<int> planned_{0};
+};
+
+template <typename T>
+void set_label(Store& store, const std::string& name, const std::string& label,
+               const std::string& value) {
+  ASSERT_TRUE(store.write("test", [&](Transaction& transaction) -> Status {
+    T message = *transaction.snapshot().find<T>(name);
+    (*message.mutable_metadata()->mutable_labels())[label] = value;
+    transaction.put(std::move(message));
+    return {};
+  }));
+}
+
+pb::AgentMessage hello(const std::map<std::string, std::string>& has = {}) {
+  pb::AgentMessage message;
+  message.mutable_hello()->set_version("1");
+  message.mutable_hello()->set_wireguard_public_key("key");
+  message.mutable_hello()->mutable_section_hashes()->insert(has.begin(), has.end());
+  return message;
+}
+
+pb::AgentMessage ack(const pb::PlanUpdate& update, const std::string& error = "") {
+  pb::AgentMessage message;
+  message.mutable_ack()->set_revision(update.revision());
+  for (const auto& [section, hash] : update.section_hashes()) {
+    if (error.empty())
+      message.mutable_ack()->add_applied(section);
+    else
+      (*message.mutable_ack()->mutable_errors())[section] = error;
+  }
+  return message;
+}
+
+// A node's end of the stream.
+class FakeAgent {
+ public:
+  FakeAgent(Sessions& sessions, const std::string& node) {
+    auto opened = sessions.open(node, {[this] { signal_.raise(); },
+                                       [this](Error error) {
+                                         closed_ = error.message();
+                                         signal_.raise();
+                                       }});
+    EXPECT_TRUE(opened) << opened.error().text();
+    session_ = std::move(*opened);
+  }
+
+  Status send(const pb::AgentMessage& message) { return session_->receive(message); }
+
+  // The next message, waited for.
+  pb::ServerMessage receive() {
+    std::optional<pb::ServerMessage> message;
+    EXPECT_TRUE(signal_.wait([&] { return (message = session_->next()).has_value(); }));
+    return message.value_or(pb::ServerMessage());
+  }
+  pb::PlanUpdate receive_plan() { return receive().plan(); }
+  bool has_message() { return session_->next().has_value(); }
+  // Until the server closed the stream.
+  std::string wait_closed() {
+    EXPECT_TRUE(signal_.wait([&] { return !closed_.empty(); }));
+    return closed_;
+  }
+  void disconnect() { session_.reset(); }
+
+ private:
+  Signal signal_;
+  std::string closed_;
+  std::shared_ptr<Session> session_;
+};
+
+class SessionsTest : public ::testing::Test {
+ protected:
+  SessionsTest() : store_(open_test_store(clock_)) {
+    put_cluster(*store_, "core");
+    put_node(*store_, "a", "core", true);
+    put_node(*store_, "b", "core", true);
+    options_.sign = [](std::string_view, std::string_view node) -> Result<NodeCertificate> {
+      return NodeCertificate{"renewed " + std::string(node), "0b"};
+    };
+    options_.on_alive = [this](const std::string&) { alive_.fetch_add(1); };
+    options_.retry = std::chrono::seconds(0);
+  }
+  void start() { sessions_ = std::move(*Sessions::start(*store_, clock_, plans_, options_)); }
+
+  // Until the planner is done with all that was written.
+  void settle() {
+    const Revision newest = store_->snapshot()->revision();
+    EXPECT_TRUE(signal_.wait([&] {
+      for (const auto& plane : sessions_->convergence(newest))
+        for (const auto& waiting : plane.waiting)
+          if (waiting.node.empty()) return false;
+      return true;
+    }));
+  }
+
+  ManualClock clock_;
+  std::unique_ptr<Store> store_;
+  LabelPlans plans_;
+  Sessions::Options options_;
+  std::atomic<int> alive_{0};
+  Signal signal_;
+  std::unique_ptr<Sessions> sessions_;
+};
+
+TEST_F(SessionsTest, WelcomesThenSendsTheWholePlanAndBelievesTheAck) {
+  start();
+  FakeAgent agent(*sessions_, "a");
+  EXPECT_FALSE(agent.has_message());
+  ASSERT_TRUE(agent.send(hello()));
+  EXPECT_EQ(agent.receive().welcome().heartbeat_interval().seconds(), 1);
+  const auto plan = agent.receive_plan();
+  EXPECT_EQ(plan.section_hashes_size(), 2);
+  EXPECT_FALSE(sessions_->converged("a"));
+  ASSERT_TRUE(agent.send(ack(plan)));
+  EXPECT_TRUE(signal_.wait([&] { return sessions_->converged("a"); }));
+  EXPECT_FALSE(agent.has_message());
+}
+
+TEST_F(SessionsTest, SendsOnlyTheSectionThatChangedAndToNobodyElse) {
+  start();
+  FakeAgent a(*sessions_, "a");
+  FakeAgent b(*sessions_, "b");
+  for (FakeAgent* agent : {&a, &b}) {
+    ASSERT_TRUE(agent->send(hello()));
+    agent->receive();
+    ASSERT_TRUE(agent->send(ack(agent->receive_plan())));
+  }
+  settle();
+  const int before = plans_.planned();
+  set_label<pb::Node>(*store_, "a", "rules", "drop");
+  const auto plan = a.receive_plan();
+  EXPECT_FALSE(plan.has_mesh());
+  EXPECT_EQ(plan.firewall().ruleset(), "drop");
+  settle();
+  EXPECT_FALSE(b.has_message());
+  EXPECT_EQ(plans_.planned(), before + 1);
+}
+
+TEST_F(SessionsTest, ANodeThatHasItsPlanIsSentNothing) {
+  start();
+  const auto hashes = plans_.plan(*store_->snapshot(), *store_->snapshot()->find<pb::Node>("a"))
+                          .section_hashes();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(agent.send(hello({hashes.begin(), hashes.end()})));
+  EXPECT_TRUE(agent.receive().has_welcome());
+  settle();
+  EXPECT_FALSE(agent.has_message());
+  EXPECT_TRUE(signal_.wait([&] { return sessions_->converged("a"); }));
+}
+
+TEST_F(SessionsTest, ChangesCoalesceForASlowNode) {
+  start();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(agent.send(hello()));
+  agent.receive();
+  agent.receive_plan();
+  for (int i = 0; i < 50; ++i) set_label<pb::Node>(*store_, "a", "rules", std::to_string(i));
+  settle();
+  EXPECT_EQ(agent.receive_plan().firewall().ruleset(), "49");
+  EXPECT_FALSE(agent.has_message());
+}
+
+TEST_F(SessionsTest, TellsWhyANodeRefusesAndSendsItAgain) {
+  start();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(agent.send(hello()));
+  agent.receive();
+  const auto plan = agent.receive_plan();
+  ASSERT_TRUE(agent.send(ack(plan, "no such device")));
+  const auto planes = sessions_->convergence(plan.revision());
+  EXPECT_EQ(planes[0].waiting[0].error, "no such device");
+  const auto again = agent.receive_plan();
+  EXPECT_EQ(again.section_hashes().at("mesh"), plan.section_hashes().at("mesh"));
+  ASSERT_TRUE(agent.send(ack(again)));
+  EXPECT_TRUE(signal_.wait([&] { return sessions_->converged("a"); }));
+}
+
+TEST_F(SessionsTest, SaysWhomARevisionWaitsForAndHowLongItTook) {
+  start();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(agent.send(hello()));
+  agent.receive();
+  ASSERT_TRUE(agent.send(ack(agent.receive_plan())));
+  settle();
+  set_label<pb::Node>(*store_, "a", "rules", "drop");
+  const Revision revision = store_->snapshot()->revision();
+  const auto plan = agent.receive_plan();
+  const auto waiting = sessions_->convergence(revision)[1].waiting;
+  ASSERT_EQ(waiting.size(), 2u);
+  EXPECT_EQ(waiting[0].error, "was sent it and has not answered yet");
+  EXPECT_EQ(waiting[1].error, "is not connected");
+  clock_.advance(std::chrono::milliseconds(40));
+  ASSERT_TRUE(agent.send(ack(plan)));
+  ASSERT_TRUE(store_->write("test", [](Transaction& transaction) -> Status {
+    transaction.remove({"Node", {}, "b"});
+    return {};
+  }));
+  EXPECT_TRUE(signal_.wait([&] { return sessions_->convergence(revision)[1].waiting.empty(); }));
+  EXPECT_EQ(sessions_->convergence(revision)[1].elapsed, std::chrono::milliseconds(40));
+}
+
+TEST_F(SessionsTest, LetsInNodesOfTheFleetThatJoinedOnly) {
+  put_node(*store_, "new", "core", false);
+  start();
+  EXPECT_EQ(sessions_->open("new", {}).error().code(), Code::kPermissionDenied);
+  EXPECT_EQ(sessions_->open("nobody", {}).error().code(), Code::kPermissionDenied);
+}
+
+TEST_F(SessionsTest, TheFirstMessageMustBeHello) {
+  start();
+  FakeAgent agent(*sessions_, "a");
+  pb::AgentMessage heartbeat;
+  heartbeat.mutable_heartbeat();
+  EXPECT_EQ(agent.send(heartbeat).error().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(alive_.load(), 0);
+  ASSERT_TRUE(agent.send(hello()));
+  ASSERT_TRUE(agent.send(heartbeat));
+  EXPECT_EQ(alive_.load(), 2);
+}
+
+TEST_F(SessionsTest, ASecondStreamOfANodeReplacesTheFirst) {
+  start();
+  FakeAgent first(*sessions_, "a");
+  FakeAgent second(*sessions_, "a");
+  EXPECT_EQ(first.wait_closed(), "the node opened another stream");
+  first.disconnect();
+  EXPECT_TRUE(sessions_->connected("a"));
+  EXPECT_EQ(sessions_->connected(), 1);
+  second.disconnect();
+  EXPECT_EQ(sessions_->connected(), 0);
+}
+
+TEST_F(SessionsTest, ARemovedNodesStreamIsClosed) {
+  start();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(store_->write("test", [](Transaction& transaction) -> Status {
+    transaction.remove({"Node", {}, "a"});
+    return {};
+  }));
+  EXPECT_EQ(agent.wait_closed(), "the node was removed from the fleet");
+  EXPECT_EQ(sessions_->connected(), 0);
+}
+
+TEST_F(SessionsTest, RecordsWhatTheAgentSaysOfItselfAndRenewsItsCertificate) {
+  start();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(agent.send(hello()));
+  pb::AgentMessage renew;
+  renew.mutable_renew()->set_certificate_request("request");
+  ASSERT_TRUE(agent.send(renew));
+  agent.receive();
+  EXPECT_EQ(agent.receive().renewed().certificate(), "renewed a");
+  EXPECT_TRUE(signal_.wait([&] {
+    const auto agent_status = store_->snapshot()->find<pb::Node>("a")->status().agent();
+    return agent_status.wireguard_public_key() == "key" && agent_status.certificate_serial() == "0b";
+  }));
+}
+
+}  // namespace
+}  // namespace frameworks
