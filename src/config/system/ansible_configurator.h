@@ -17,7 +17,7 @@ struct AnsibleOptions {
   // Holds ansible_collections/frameworks/infra.
   std::filesystem::path collections;
   // The server's SSH key; empty: whatever ssh finds.
-  std::filesystem::path private_key;
+  std::filesystem::path private_key{};
   // How many hosts at once, at most.
   int forks = 50;
   std::string playbook = "frameworks.infra.site";
