@@ -69,7 +69,10 @@ Names firewall_affected(const Snapshot& snapshot, const Resource& before, const 
                : nodes_of_service(snapshot, service->metadata().name());
   if (const auto* cluster = typed<pb::Cluster>(any)) {
     if (same_spec(typed<pb::Cluster>(before), typed<pb::Cluster>(after))) return {};
-    return provider_nodes(snapshot, {}, cluster->spec().tier());
+    Names out = provider_nodes(snapshot, {}, cluster->spec().tier());
+    for (const auto& node : snapshot.find_by<pb::Node>("cluster", cluster->metadata().name()))
+      out.insert(node->metadata().name());
+    return out;
   }
   if (typed<pb::FirewallRule>(any) != nullptr) {
     const auto* old = typed<pb::FirewallRule>(before);
