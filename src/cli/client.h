@@ -1,0 +1,73 @@
+// The connection to Quartermaster: where it is, TLS, the bearer token, and errors as ours.
+#pragma once
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "frameworks/v1/fleet_api.grpc.pb.h"
+#include "model/kind.h"
+
+namespace frameworks {
+
+// Where the server is and how it knows us. Empty: not told.
+struct Profile {
+  std::string server;      // "host:port"
+  std::string token_file;  // one line
+  std::string ca_file;     // PEM
+};
+
+// Completes what flags and environment left open from ~/.config/frameworks/profile.json, else from
+// /run/frameworks/profile.json ({"server", "tokenFile", "caFile"}).
+Result<Profile> find_profile(Profile given);
+
+// Our error for a call's status, with the violations of its details.
+Error from_grpc(const grpc::Status& status, const std::string& server);
+
+class Client {
+ public:
+  static Result<std::unique_ptr<Client>> connect(const Profile& profile);
+
+  [[nodiscard]] const std::string& server() const { return server_; }
+  [[nodiscard]] pb::Fleet::StubInterface& fleet() { return *fleet_; }
+  [[nodiscard]] pb::Tenants::StubInterface& tenants() { return *tenants_; }
+  [[nodiscard]] pb::Machines::StubInterface& machines() { return *machines_; }
+  [[nodiscard]] pb::Operations::StubInterface& operations() { return *operations_; }
+  [[nodiscard]] pb::Inventory::StubInterface& inventory() { return *inventory_; }
+
+  // For streams, which have no deadline: adds the token.
+  void authorize(grpc::ClientContext& context) const;
+
+  // One answer to one question, within `timeout`.
+  template <typename Stub, typename Request, typename Response>
+  Result<Response> call(Stub& stub,
+                        grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                        const Request& request,
+                        std::chrono::seconds timeout = std::chrono::seconds(60)) const {
+    grpc::ClientContext context;
+    authorize(context);
+    context.set_deadline(deadline(timeout));
+    Response response;
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    if (!status.ok()) return from_grpc(status, server_);
+    return response;
+  }
+
+ private:
+  Client() = default;
+  static gpr_timespec deadline(std::chrono::seconds timeout);
+
+  std::string server_;
+  std::string token_;
+  std::unique_ptr<pb::Fleet::StubInterface> fleet_;
+  std::unique_ptr<pb::Tenants::StubInterface> tenants_;
+  std::unique_ptr<pb::Machines::StubInterface> machines_;
+  std::unique_ptr<pb::Operations::StubInterface> operations_;
+  std::unique_ptr<pb::Inventory::StubInterface> inventory_;
+};
+
+}  // namespace frameworks

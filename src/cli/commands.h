@@ -1,0 +1,28 @@
+// The commands' own files: each gives one function.
+#pragma once
+
+#include "cli/command.h"
+
+namespace frameworks {
+
+Command validate_command();
+Command plan_command();
+Command apply_command();
+Command delete_command();
+Command get_command();
+Command describe_command();
+Command watch_command();
+Command status_command();
+Command tenant_context_command();
+Command operation_list_command();
+Command operation_watch_command();
+Command operation_cancel_command();
+Command inventory_command();
+Command node_power_on_command();
+Command node_power_off_command();
+Command token_create_command();
+Command completion_command();
+Command version_command();
+Command docs_command();
+
+}  // namespace frameworks
