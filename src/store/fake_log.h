@@ -1,6 +1,7 @@
 // A log in memory, and one that fails on demand.
 //
-// FakeDisk outlives the logs on it, as a file does. Passes the same contract suite as the real ones.
+// FakeDisk outlives the logs on it, as a file does. Passes the same contract suite as the real
+// ones.
 #pragma once
 
 #include <fmt/format.h>
@@ -57,20 +58,21 @@ class FakeLog final : public Log {
   }
 
   Result<std::vector<Change>> read(Revision after, size_t limit) override {
-    return disk_->content.with([&](const FakeDisk::Content& content) -> Result<std::vector<Change>> {
-      if (after < content.forgotten)
-        return Error(Code::kOutOfRange,
-                     fmt::format("changes up to revision {} are forgotten", content.forgotten));
-      std::vector<Change> out;
-      size_t revisions = 0;
-      for (const Change& change : content.changes) {
-        if (change.revision <= after) continue;
-        if (out.empty() || out.back().revision != change.revision) ++revisions;
-        if (revisions > limit) break;
-        out.push_back(change);
-      }
-      return out;
-    });
+    return disk_->content.with(
+        [&](const FakeDisk::Content& content) -> Result<std::vector<Change>> {
+          if (after < content.forgotten)
+            return Error(Code::kOutOfRange,
+                         fmt::format("changes up to revision {} are forgotten", content.forgotten));
+          std::vector<Change> out;
+          size_t revisions = 0;
+          for (const Change& change : content.changes) {
+            if (change.revision <= after) continue;
+            if (out.empty() || out.back().revision != change.revision) ++revisions;
+            if (revisions > limit) break;
+            out.push_back(change);
+          }
+          return out;
+        });
   }
 
   Status compact(Revision upto) override {

@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <sys/resource.h>
 #include <csignal>
 #include <filesystem>
-#include <sys/resource.h>
 
 #include "base/file.h"
 #include "store/fake_log.h"
@@ -97,8 +97,9 @@ TEST(SqliteLog, AFileOfANewerProgramIsRefused) {
 TEST(SqliteLog, AnUnknownKindIsToldInsteadOfDropped) {
   SqlitePlace place;
   place.open().reset();
-  ASSERT_TRUE(Sqlite::open(place.path())
-                  ->execute("INSERT INTO changes VALUES (1048576, 0, 'x', 'Spaceship', '', 'a', x'00')"));
+  ASSERT_TRUE(
+      Sqlite::open(place.path())
+          ->execute("INSERT INTO changes VALUES (1048576, 0, 'x', 'Spaceship', '', 'a', x'00')"));
   const auto loaded = place.open()->load();
   ASSERT_FALSE(loaded);
   EXPECT_NE(loaded.error().message().find("Spaceship"), std::string::npos);

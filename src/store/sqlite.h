@@ -70,7 +70,8 @@ class Sqlite {
 class SqliteWrite {
  public:
   static Result<SqliteWrite> begin(Sqlite& connection);
-  SqliteWrite(SqliteWrite&& other) noexcept : connection_(std::exchange(other.connection_, nullptr)) {}
+  SqliteWrite(SqliteWrite&& other) noexcept
+      : connection_(std::exchange(other.connection_, nullptr)) {}
   SqliteWrite& operator=(SqliteWrite&&) = delete;
   ~SqliteWrite();
   Status commit();

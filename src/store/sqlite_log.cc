@@ -45,7 +45,8 @@ Result<Resource> parse_resource(std::string_view kind_name, std::string_view nam
                              kind_name, name));
   std::unique_ptr<Message> message = kind->make();
   if (!message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
-    return Error(Code::kDataLoss, fmt::format("{}/{}: the stored bytes are broken", kind_name, name));
+    return Error(Code::kDataLoss,
+                 fmt::format("{}/{}: the stored bytes are broken", kind_name, name));
   return Resource(*kind, std::shared_ptr<const Message>(std::move(message)));
 }
 
@@ -149,9 +150,10 @@ Result<Snapshot> SqliteLog::load() {
                      parse_resource(objects.text(0), objects.text(1), objects.bytes(2)));
     snapshot.put(std::move(resource));
   }
-  ASSIGN_OR_RETURN(SqliteStatement changes,
-                   append_.prepare(fmt::format(
-                       "SELECT {} FROM changes WHERE position >= ? ORDER BY position", kChangeColumns)));
+  ASSIGN_OR_RETURN(
+      SqliteStatement changes,
+      append_.prepare(fmt::format("SELECT {} FROM changes WHERE position >= ? ORDER BY position",
+                                  kChangeColumns)));
   changes.bind(1, first_position(newest_ + 1));
   while (true) {
     ASSIGN_OR_RETURN(const bool row, changes.step());
@@ -194,8 +196,8 @@ Status SqliteLog::append(std::span<const Change> changes) {
   for (const Change& change : changes) {
     place = change.revision == revision ? place + 1 : 0;
     if (change.revision < revision || change.revision == newest_)
-      return Error(Code::kFailedPrecondition, fmt::format("revision {} does not follow {}",
-                                                          change.revision, revision));
+      return Error(Code::kFailedPrecondition,
+                   fmt::format("revision {} does not follow {}", change.revision, revision));
     if (place >> kPlaceBits != 0)
       return Error(Code::kInvalidArgument,
                    fmt::format("more than {} changes in one transaction", 1 << kPlaceBits));
@@ -210,9 +212,10 @@ Status SqliteLog::append(std::span<const Change> changes) {
 Result<std::vector<Change>> SqliteLog::read(Revision after, size_t limit) {
   std::lock_guard lock(read_mutex_);
   std::vector<Change> out;
-  ASSIGN_OR_RETURN(SqliteStatement rows,
-                   read_.prepare(fmt::format(
-                       "SELECT {} FROM changes WHERE position >= ? ORDER BY position", kChangeColumns)));
+  ASSIGN_OR_RETURN(
+      SqliteStatement rows,
+      read_.prepare(fmt::format("SELECT {} FROM changes WHERE position >= ? ORDER BY position",
+                                kChangeColumns)));
   rows.bind(1, first_position(after + 1));
   size_t revisions = 0;
   while (true) {
@@ -237,9 +240,10 @@ Result<std::vector<Change>> SqliteLog::read(Revision after, size_t limit) {
 
 Result<std::vector<SqliteLog::Last>> SqliteLog::last_changes(int64_t from, int64_t to) {
   // Columns beside max() are those of the row that has the maximum.
-  ASSIGN_OR_RETURN(SqliteStatement rows,
-                   upkeep_.prepare("SELECT max(position), message IS NULL FROM changes "
-                                   "WHERE position >= ? AND position < ? GROUP BY kind, tenant, name"));
+  ASSIGN_OR_RETURN(
+      SqliteStatement rows,
+      upkeep_.prepare("SELECT max(position), message IS NULL FROM changes "
+                      "WHERE position >= ? AND position < ? GROUP BY kind, tenant, name"));
   rows.bind(1, from).bind(2, to);
   std::vector<Last> out;
   while (true) {
@@ -250,9 +254,10 @@ Result<std::vector<SqliteLog::Last>> SqliteLog::last_changes(int64_t from, int64
 }
 
 Status SqliteLog::update_objects(std::span<const Last> rows) {
-  ASSIGN_OR_RETURN(SqliteStatement put,
-                   upkeep_.prepare("INSERT OR REPLACE INTO objects SELECT kind, tenant, name, message "
-                                   "FROM changes WHERE position = ?"));
+  ASSIGN_OR_RETURN(
+      SqliteStatement put,
+      upkeep_.prepare("INSERT OR REPLACE INTO objects SELECT kind, tenant, name, message "
+                      "FROM changes WHERE position = ?"));
   ASSIGN_OR_RETURN(SqliteStatement remove,
                    upkeep_.prepare("DELETE FROM objects WHERE (kind, tenant, name) = "
                                    "(SELECT kind, tenant, name FROM changes WHERE position = ?)"));
@@ -271,8 +276,8 @@ Status SqliteLog::update_objects(std::span<const Last> rows) {
 Status SqliteLog::compact(Revision upto) {
   std::lock_guard lock(upkeep_mutex_);
   ASSIGN_OR_RETURN(const Revision done, mark(upkeep_, "objects_revision"));
-  const Result<int64_t> newest = upkeep_.number(
-      "SELECT position FROM changes ORDER BY position DESC LIMIT 1");
+  const Result<int64_t> newest =
+      upkeep_.number("SELECT position FROM changes ORDER BY position DESC LIMIT 1");
   if (!newest) return newest.error().code() == Code::kNotFound ? Status() : newest.error();
   const Revision target = revision_of(*newest);
   if (target > done) {
@@ -281,9 +286,9 @@ Status SqliteLog::compact(Revision upto) {
     // Rows of `objects` may for a while be newer than `objects_revision` says. The replay of load()
     // ends at the same state: each such row's last change comes after that revision.
     RETURN_IF_ERROR(update_objects(rows));
-    ASSIGN_OR_RETURN(const int64_t time,
-                     upkeep_.number(fmt::format("SELECT time_us FROM changes WHERE position = {}",
-                                                *newest)));
+    ASSIGN_OR_RETURN(
+        const int64_t time,
+        upkeep_.number(fmt::format("SELECT time_us FROM changes WHERE position = {}", *newest)));
     const WriteTurn::Hold turn = turn_.for_upkeep();
     ASSIGN_OR_RETURN(SqliteWrite write, SqliteWrite::begin(upkeep_));
     RETURN_IF_ERROR(set_mark(upkeep_, "objects_revision", target));
@@ -330,7 +335,8 @@ void SqliteLog::move_wal(const std::stop_token& stop) {
       std::unique_lock lock(wal_mutex_);
       if (!wal_grown_.wait(lock, stop, [this] { return wal_pages_ >= move_at_; })) return;
       pages = wal_pages_;
-      // Should it not get to the end (somebody reads an old state), the next try is after as much again.
+      // Should it not get to the end (somebody reads an old state), the next try is after as much
+      // again.
       move_at_ = pages + kWalPages;
     }
     if (const Status moved = move_wal_once(pages); !moved)
@@ -344,8 +350,8 @@ Status SqliteLog::move_wal_once(int pages) {
     const int result = sqlite3_wal_checkpoint_v2(upkeep_.handle(), nullptr,
                                                  SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
     if (result != SQLITE_OK && result != SQLITE_BUSY)
-      return Error(Code::kUnavailable, fmt::format("moving {} pages of the WAL: {}", pages,
-                                                   sqlite3_errstr(result)));
+      return Error(Code::kUnavailable,
+                   fmt::format("moving {} pages of the WAL: {}", pages, sqlite3_errstr(result)));
     return {};
   };
   // Nearly all of it beside the appends; then what came meanwhile with the appends held up, so that
@@ -371,8 +377,8 @@ Result<std::unique_ptr<Log>> open_log(Fd lock, const std::string& name) {
   ASSIGN_OR_RETURN(Sqlite read, open_for_upkeep(name));
   ASSIGN_OR_RETURN(Sqlite upkeep, open_for_upkeep(name));
   ASSIGN_OR_RETURN(SqliteStatement insert,
-                   append.prepare(fmt::format("INSERT INTO changes ({}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                                              kChangeColumns)));
+                   append.prepare(fmt::format(
+                       "INSERT INTO changes ({}) VALUES (?, ?, ?, ?, ?, ?, ?)", kChangeColumns)));
   return std::make_unique<SqliteLog>(
       Connections{std::move(lock), std::move(append), std::move(read), std::move(upkeep)},
       std::move(insert));

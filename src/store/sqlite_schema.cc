@@ -47,9 +47,10 @@ Status prepare_schema(Sqlite& connection) {
   ASSIGN_OR_RETURN(const int64_t version, connection.number("PRAGMA user_version"));
   if (tables == 0) {
     RETURN_IF_ERROR(connection.execute(kTables));
-    RETURN_IF_ERROR(connection.execute(
-        fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplicationId, kVersion)
-            .c_str()));
+    RETURN_IF_ERROR(
+        connection.execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}",
+                                       kApplicationId, kVersion)
+                               .c_str()));
   } else if (id != kApplicationId) {
     return Error(Code::kFailedPrecondition, "the database belongs to another program");
   } else if (version > kVersion) {

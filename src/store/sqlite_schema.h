@@ -8,8 +8,8 @@
 
 namespace frameworks {
 
-// Creates the tables in an empty file, in WAL mode. kFailedPrecondition: the file is not ours or was
-// written by a newer program.
+// Creates the tables in an empty file, in WAL mode. kFailedPrecondition: the file is not ours or
+// was written by a newer program.
 Status prepare_schema(Sqlite& connection);
 
 // A connection whose commits are on disk when they return; it never moves the WAL into the file.

@@ -220,7 +220,8 @@ Status StoreImpl::catch_up() {
     ASSIGN_OR_RETURN(std::vector<Change> changes, log_->read(working.revision(), 1));
     if (changes.empty()) break;
     for (Change& change : changes) {
-      if (const Resource* found = working.find(change.key); found != nullptr) change.before = *found;
+      if (const Resource* found = working.find(change.key); found != nullptr)
+        change.before = *found;
       if (change.after) {
         working.put(change.after);
       } else {

@@ -2,8 +2,8 @@
 //
 // One thread drains a queue of edits, runs each against the newest state, appends all of them in
 // one transaction of the log (group commit), publishes the snapshot, tells watchers, then replies.
-// Acknowledged = on disk. While the log fails (a full disk) writes are refused with its error, reads
-// go on, and writes return by themselves.
+// Acknowledged = on disk. While the log fails (a full disk) writes are refused with its error,
+// reads go on, and writes return by themselves.
 #pragma once
 
 #include <atomic>

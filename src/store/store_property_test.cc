@@ -22,7 +22,8 @@ struct Step {
 using Steps = std::vector<Step>;
 
 rc::Gen<Steps> any_steps() {
-  return rc::gen::container<Steps>(rc::gen::construct<Step>(rc::gen::inRange(0, 6), rc::gen::inRange(0, 4)));
+  return rc::gen::container<Steps>(
+      rc::gen::construct<Step>(rc::gen::inRange(0, 6), rc::gen::inRange(0, 4)));
 }
 
 Edit edit_of(const Steps& steps) {
@@ -44,13 +45,14 @@ Edit edit_of(const Steps& steps) {
 
 // The fleet byte by byte, with all that the store sets.
 std::string bytes_of(const Snapshot& snapshot) {
-  std::string out = fmt::format("{}@{}", snapshot.revision(),
-                                snapshot.time().time_since_epoch().count());
+  std::string out =
+      fmt::format("{}@{}", snapshot.revision(), snapshot.time().time_since_epoch().count());
   for (const auto& tenant : snapshot.list<pb::Tenant>()) out += tenant->SerializeAsString() + "\n";
   return out;
 }
 
-std::unique_ptr<Store> open_store(std::unique_ptr<Log> log, Clock& clock, Store::Options options = {}) {
+std::unique_ptr<Store> open_store(std::unique_ptr<Log> log, Clock& clock,
+                                  Store::Options options = {}) {
   return Store::open(std::move(log), clock, options).value();
 }
 
@@ -94,7 +96,8 @@ TEST(StoreProperty, TheLogHoldsTheSameFleetAsTheMemory) {
     const std::string path = directory.path() / "fleet.db";
     ManualClock clock;
     const auto transactions = *rc::gen::container<std::vector<Steps>>(any_steps());
-    auto store = open_store(open_sqlite_log(path).value(), clock, {.retain = 3, .compact_every = 4});
+    auto store =
+        open_store(open_sqlite_log(path).value(), clock, {.retain = 3, .compact_every = 4});
     for (const Steps& steps : transactions) {
       clock.advance(std::chrono::nanoseconds(1'234'567));
       RC_ASSERT(store->write("account/test", edit_of(steps)).has_value());
@@ -119,9 +122,10 @@ TEST(StoreProperty, WatchersSeeEachChangeOnceInOrderWhereverTheyBegin) {
     for (const Steps& steps : transactions) {
       const SnapshotPtr start = store->snapshot();
       followers.emplace_back(*start, store->subscribe(start->revision(), [] {}).value());
-      faults->set(*rc::gen::weightedElement<FaultyLog::Fault>({{6, FaultyLog::Fault::kNone},
-                                                               {1, FaultyLog::Fault::kBeforeAppend},
-                                                               {1, FaultyLog::Fault::kAfterAppend}}));
+      faults->set(
+          *rc::gen::weightedElement<FaultyLog::Fault>({{6, FaultyLog::Fault::kNone},
+                                                       {1, FaultyLog::Fault::kBeforeAppend},
+                                                       {1, FaultyLog::Fault::kAfterAppend}}));
       (void)store->write("account/test", edit_of(steps));
       if (*rc::gen::arbitrary<bool>()) followers[followers.size() / 2].catch_up(1);
     }
@@ -165,7 +169,8 @@ TEST(StoreProperty, ConcurrentWritersAndWatchersAgreeOnOneHistory) {
             const auto* old = t.snapshot().find<pb::Tenant>("counter");
             pb::Tenant counter = old == nullptr ? pb::Tenant() : *old;
             counter.mutable_metadata()->set_name("counter");
-            counter.mutable_spec()->mutable_limits()->set_nodes(counter.spec().limits().nodes() + 1);
+            counter.mutable_spec()->mutable_limits()->set_nodes(counter.spec().limits().nodes() +
+                                                                1);
             t.put(counter);
             t.put([&] {
               pb::Tenant own;
