@@ -18,11 +18,11 @@ def of(name, folder):
         if ours and b"tests/fleet/run" not in b" ".join(words):
             left.append(f"process {entry}: " + b" ".join(words).decode(errors="replace")[:120])
     namespaces = run(["ip", "netns", "list"], check=False).stdout.split()
-    left += [f"namespace {word}" for word in namespaces if word == name or word.startswith(name + "-")]
+    left += [f"namespace {word}" for word in namespaces if word == name or word.startswith(name + ".")]
     with open("/proc/self/mounts") as file:
         left += [f"mount {line.split()[1]}" for line in file if folder in line]
     for root, folders, _ in os.walk("/sys/fs/cgroup"):
-        left += [f"cgroup {os.path.join(root, one)}" for one in folders if one == name or one.startswith(name + "-")]
+        left += [f"cgroup {os.path.join(root, one)}" for one in folders if one == name or one.startswith((name + ".", name + "-"))]
     if os.path.exists(folder):
         left.append(f"folder {folder}: {os.listdir(folder)}")
     return left

@@ -73,12 +73,12 @@ class Stack:
 
     def machine(self, node, *command, **options):
         """Runs a command inside a machine."""
-        return run([os.path.join(BIN, "frameworks-hostd"), "exec", "--name", self.name,
-                    "--state", os.path.join(self.folder, "hostd"), node, "--", *command], **options)
+        return run([os.path.join(BIN, "frameworks-hostd"), "--name", self.name,
+                    "--state", os.path.join(self.folder, "hostd"), "exec", node, "--", *command], **options)
 
     def network(self, node, *command):
         """The words that run one of this host's programs on a machine's network."""
-        return ["ip", "netns", "exec", f"{self.name}-{node}", *command]
+        return ["ip", "netns", "exec", f"{self.name}.{node}", *command]
 
     def fabric(self, *command):
         """The words that run one of this host's programs outside all machines, as the public would."""
