@@ -13,9 +13,9 @@
 #include "hostd/namespaces.h"
 #include "hostd/network.h"
 #include "hostd/processes.h"
-#include "hostd/requests.h"
 #include "hostd/supervisor.h"
 #include "hostd/wan_process.h"
+#include "machine/provisioning/machine_rules.h"
 
 namespace frameworks::hostd {
 namespace fs = std::filesystem;
@@ -31,11 +31,6 @@ bool is_same(const v1::ProcessIdentity& a, const v1::ProcessIdentity& b) {
 
 Error missing(const std::string& name) {
   return {Code::kNotFound, fmt::format("machine \"{}\": there is none", name)};
-}
-
-bool has_region(const v1::EnsureFabricRequest& fabric, const std::string& region) {
-  return std::ranges::any_of(fabric.links(),
-                             [&](const v1::RegionLink& link) { return link.region() == region; });
 }
 
 }  // namespace
@@ -110,23 +105,10 @@ Status Host::load_machines() {
 // ---- fabric
 
 Result<v1::EnsureFabricResponse> Host::ensure_fabric(const v1::EnsureFabricRequest& request) {
-  RETURN_IF_ERROR(check_fabric(request));
+  RETURN_IF_ERROR(provisioning::check_fabric(request));
   const std::lock_guard busy(fabric_busy_);
-  ASSIGN_OR_RETURN(const Cidr address, Cidr::parse(request.host_address()));
-  const auto machines = machines_.with([](const auto& all) { return all; });
-  for (const auto& [name, machine] : machines) {
-    const v1::MachineSpec spec =
-        machine->state.with([](const v1::MachineState& state) { return state.spec(); });
-    if (!has_region(request, spec.region()))
-      return Error(Code::kFailedPrecondition,
-                   fmt::format("region \"{}\": machine \"{}\" is in it; delete the machine first",
-                               spec.region(), name));
-    ASSIGN_OR_RETURN(const Cidr inside, Cidr::parse(spec.address()));
-    if (!address.network().contains(inside.address()))
-      return Error(Code::kFailedPrecondition,
-                   fmt::format("host address {}: machine \"{}\" has {}, which is outside",
-                               request.host_address(), name, spec.address()));
-  }
+  RETURN_IF_ERROR(provisioning::check_fabric_change(
+      request, machines_.with([](const auto& machines) { return specs_of(machines); })));
   v1::HostState host = host_.with([](const v1::HostState& mine) { return mine; });
   *host.mutable_fabric() = request;
   RETURN_IF_ERROR(bring_up_fabric(host));
@@ -184,30 +166,16 @@ Host::MachinePointer Host::find(const std::string& name) {
   });
 }
 
-Status Host::check_place(const v1::MachineSpec& spec) const {
-  const v1::EnsureFabricRequest fabric =
-      host_.with([](const v1::HostState& mine) { return mine.fabric(); });
-  if (!has_region(fabric, spec.region()))
-    return Error(Code::kFailedPrecondition,
-                 fmt::format("machine \"{}\": region \"{}\" is not in the fabric; make it with "
-                             "EnsureFabric first",
-                             spec.name(), spec.region()));
-  ASSIGN_OR_RETURN(const Cidr host, Cidr::parse(fabric.host_address()));
-  ASSIGN_OR_RETURN(const Cidr address, Cidr::parse(spec.address()));
-  if (address.network() != host.network())
-    return Error(Code::kFailedPrecondition,
-                 fmt::format("machine \"{}\": address {} is not in the fabric's {}", spec.name(),
-                             spec.address(), host.network().text()));
-  if (address.address() == host.address())
-    return Error(Code::kAlreadyExists, fmt::format("machine \"{}\": address {} is the host's",
-                                                   spec.name(), spec.address()));
-  return {};
+std::vector<v1::MachineSpec> Host::specs_of(const MachineMap& machines) {
+  std::vector<v1::MachineSpec> out;
+  for (const auto& [name, machine] : machines)
+    out.push_back(machine->state.with([](const v1::MachineState& state) { return state.spec(); }));
+  return out;
 }
 
 Result<Host::MachinePointer> Host::find_or_record(const v1::MachineSpec& spec, bool& created) {
   created = false;
   if (auto machine = find(spec.name())) return machine;
-  RETURN_IF_ERROR(check_place(spec));
   ASSIGN_OR_RETURN(const fs::path base, ensure_base(options_.base, state_.path()));
   std::error_code ignored;
   const fs::path repository = fs::canonical(options_.repository, ignored);
@@ -221,21 +189,17 @@ Result<Host::MachinePointer> Host::find_or_record(const v1::MachineSpec& spec, b
   machine->state.with([&](v1::MachineState& mine) { mine = state; });
   // Taken in before it is on disk, so that of two callers only one makes it.
   const std::unique_lock busy(machine->busy);
-  std::string rival;
-  const MachinePointer present = machines_.with([&](auto& machines) {
-    for (const auto& [name, other] : machines) {
-      if (name != spec.name() && other->state.with([&](const v1::MachineState& theirs) {
-            return theirs.spec().address() == spec.address();
-          }))
-        rival = name;
-    }
-    if (!rival.empty()) return machine;
-    return machines.emplace(spec.name(), machine).first->second;
+  const v1::EnsureFabricRequest fabric =
+      host_.with([](const v1::HostState& mine) { return mine.fabric(); });
+  const auto taken = machines_.with([&](MachineMap& machines) -> Result<MachinePointer> {
+    const auto found = machines.find(spec.name());
+    if (found != machines.end()) return found->second;
+    RETURN_IF_ERROR(provisioning::check_place(fabric, specs_of(machines), spec));
+    machines.emplace(spec.name(), machine);
+    return machine;
   });
-  if (!rival.empty())
-    return Error(Code::kAlreadyExists, fmt::format("machine \"{}\": address {} is that of \"{}\"",
-                                                   spec.name(), spec.address(), rival));
-  if (present != machine) return present;
+  if (!taken) return taken.error();
+  if (*taken != machine) return *taken;
   fs::create_directories(state_.machine(spec.name()), ignored);
   if (const Status written = write_state(*machine, state); !written) {
     machine->removed = true;
@@ -255,12 +219,7 @@ Status Host::write_state(Machine& machine, const v1::MachineState& state) {
 Status Host::adjust(Machine& machine, const v1::MachineSpec& spec) {
   v1::MachineState state = machine.state.with([](const v1::MachineState& mine) { return mine; });
   const v1::MachineSpec old = state.spec();
-  if (old.region() != spec.region() || old.address() != spec.address() ||
-      old.gateway() != spec.gateway())
-    return Error(
-        Code::kFailedPrecondition,
-        fmt::format("machine \"{}\": is in region \"{}\" at {}; to move it, delete it first",
-                    spec.name(), old.region(), old.address()));
+  RETURN_IF_ERROR(provisioning::check_unmoved(old, spec));
   const bool same_keys = std::ranges::equal(old.authorized_keys(), spec.authorized_keys());
   const bool same_limits = old.cpus() == spec.cpus() && old.memory_mb() == spec.memory_mb();
   if (same_keys && same_limits && state.power() == v1::MACHINE_POWER_ON) return {};
@@ -276,7 +235,7 @@ Status Host::adjust(Machine& machine, const v1::MachineSpec& spec) {
 
 Result<v1::EnsureMachineResponse> Host::ensure_machine(const v1::MachineSpec& spec,
                                                        const Patience& patience) {
-  RETURN_IF_ERROR(check_machine(spec));
+  RETURN_IF_ERROR(provisioning::check_machine(spec));
   bool created = false;
   MachinePointer machine;
   while (true) {

@@ -64,6 +64,7 @@ class Host {
     bool removed = false;                    // under busy
   };
   using MachinePointer = std::shared_ptr<Machine>;
+  using MachineMap = std::map<std::string, MachinePointer>;
 
   Status load_machines();
   Status bring_up_fabric(const v1::HostState& host);  // with fabric_busy_ held
@@ -72,8 +73,8 @@ class Host {
   void watch_machine(const std::string& name, Machine& machine);
 
   MachinePointer find(const std::string& name);
+  static std::vector<v1::MachineSpec> specs_of(const MachineMap& machines);
   Result<MachinePointer> find_or_record(const v1::MachineSpec& spec, bool& created);
-  Status check_place(const v1::MachineSpec& spec) const;
   Status adjust(Machine& machine, const v1::MachineSpec& spec);
   bool is_supervised(const std::string& name, const Machine& machine) const;
   v1::SupervisorState report_of(const std::string& name, const Machine& machine) const;
@@ -92,7 +93,7 @@ class Host {
   std::mutex fabric_busy_;
   Locked<v1::HostState> host_;
   std::unique_ptr<Cgroups> cgroups_;
-  Locked<std::map<std::string, MachinePointer>> machines_;
+  Locked<MachineMap> machines_;
   std::jthread watcher_;
 };
 

@@ -18,6 +18,7 @@
 #include "hostd/supervisor.h"
 #include "hostd/sweep.h"
 #include "hostd/wan_process.h"
+#include "machine/provisioning/machine_rules.h"
 
 namespace frameworks::hostd {
 namespace {
@@ -119,7 +120,7 @@ int enter(const Options& options) {
   if (!host) return fail(host.error().with_context("no instance here"));
   const Cgroups cgroups({host->cgroups().begin(), host->cgroups().end()});
   const pid_t leader = find_leader(cgroups.processes(machine_cgroup(options.machine)));
-  if (leader == 0 || !is_dns_label(options.machine))
+  if (leader == 0 || !provisioning::is_dns_label(options.machine))
     return fail(
         Error(Code::kNotFound, fmt::format("machine \"{}\": is not running", options.machine)));
   std::vector<std::string> argv{
@@ -127,10 +128,10 @@ int enter(const Options& options) {
       "--target",
       fmt::to_string(leader),
       "--all",
-      "--wd=/",
       "--",
       "env",
       "-i",
+      "--chdir=/",
       "HOME=/root",
       "LANG=C.UTF-8",
       "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
@@ -185,7 +186,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(0, 1);
   const CLI::Validator label(
       [](const std::string& text) {
-        return is_dns_label(text, 32) ? "" : "must be at most 32 of a-z, 0-9 and inner -";
+        return provisioning::is_dns_label(text, 32) ? ""
+                                                    : "must be at most 32 of a-z, 0-9 and inner -";
       },
       "NAME");
   app.add_option("--name", options.name, "Instance; names its network namespaces and cgroups")

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 
 #include "base/text.h"
@@ -20,13 +19,6 @@ std::string interface_name(std::string_view prefix, std::string_view label) {
 }
 
 }  // namespace
-
-bool is_dns_label(std::string_view text, size_t longest) {
-  if (text.empty() || text.size() > longest || text.front() == '-' || text.back() == '-')
-    return false;
-  return std::ranges::all_of(
-      text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
-}
 
 std::string fabric_namespace(std::string_view instance) { return std::string(instance); }
 

@@ -13,9 +13,6 @@
 
 namespace frameworks::hostd {
 
-// Lower-case letters, digits and inner hyphens, 1 to `longest` characters (RFC 1123, 2.1).
-bool is_dns_label(std::string_view text, size_t longest = 63);
-
 // "frameworks": the fabric, which holds bridges, TAPs and the near ends of veths.
 std::string fabric_namespace(std::string_view instance);
 // "frameworks.<machine>"; the dot, which no label has, keeps instances apart.

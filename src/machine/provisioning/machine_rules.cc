@@ -1,14 +1,13 @@
-#include "hostd/requests.h"
+#include "machine/provisioning/machine_rules.h"
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 #include <set>
 
 #include "base/ip.h"
-#include "hostd/names.h"
 
-namespace frameworks::hostd {
+namespace frameworks::provisioning {
 namespace {
 
 class Violations {
@@ -72,7 +71,19 @@ void check_key(Violations& found, const std::string& field, const std::string& k
     found.add(field, "must be one line of an OpenSSH public key");
 }
 
+bool has_region(const v1::EnsureFabricRequest& fabric, const std::string& region) {
+  return std::ranges::any_of(fabric.links(),
+                             [&](const v1::RegionLink& link) { return link.region() == region; });
+}
+
 }  // namespace
+
+bool is_dns_label(std::string_view text, size_t longest) {
+  if (text.empty() || text.size() > longest || text.front() == '-' || text.back() == '-')
+    return false;
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+}
 
 Status check_fabric(const v1::EnsureFabricRequest& request) {
   constexpr int kMostRegions = 64;
@@ -116,4 +127,54 @@ Status check_machine(const v1::MachineSpec& spec) {
   return found.status();
 }
 
-}  // namespace frameworks::hostd
+Status check_fabric_change(const v1::EnsureFabricRequest& wanted,
+                           const std::vector<v1::MachineSpec>& machines) {
+  ASSIGN_OR_RETURN(const Cidr host, Cidr::parse(wanted.host_address()));
+  for (const v1::MachineSpec& machine : machines) {
+    if (!has_region(wanted, machine.region()))
+      return Error(Code::kFailedPrecondition,
+                   fmt::format("region \"{}\": machine \"{}\" is in it; delete the machine first",
+                               machine.region(), machine.name()));
+    ASSIGN_OR_RETURN(const Cidr address, Cidr::parse(machine.address()));
+    if (address.network() != host.network())
+      return Error(Code::kFailedPrecondition,
+                   fmt::format("host address {}: machine \"{}\" has {}, which is outside",
+                               wanted.host_address(), machine.name(), machine.address()));
+  }
+  return {};
+}
+
+Status check_place(const v1::EnsureFabricRequest& fabric,
+                   const std::vector<v1::MachineSpec>& machines, const v1::MachineSpec& spec) {
+  const auto fails = [&](Code code, const std::string& message) {
+    return Error(code, fmt::format("machine \"{}\": {}", spec.name(), message));
+  };
+  if (!has_region(fabric, spec.region()))
+    return fails(Code::kFailedPrecondition,
+                 fmt::format("region \"{}\" is not in the fabric; make it with EnsureFabric first",
+                             spec.region()));
+  ASSIGN_OR_RETURN(const Cidr host, Cidr::parse(fabric.host_address()));
+  ASSIGN_OR_RETURN(const Cidr address, Cidr::parse(spec.address()));
+  if (address.network() != host.network())
+    return fails(Code::kFailedPrecondition, fmt::format("address {} is not in the fabric's {}",
+                                                        spec.address(), host.network().text()));
+  if (address.address() == host.address())
+    return fails(Code::kAlreadyExists, fmt::format("address {} is the host's", spec.address()));
+  for (const v1::MachineSpec& other : machines) {
+    if (other.name() != spec.name() && other.address() == spec.address())
+      return fails(Code::kAlreadyExists,
+                   fmt::format("address {} is that of \"{}\"", spec.address(), other.name()));
+  }
+  return {};
+}
+
+Status check_unmoved(const v1::MachineSpec& present, const v1::MachineSpec& wanted) {
+  if (present.region() == wanted.region() && present.address() == wanted.address() &&
+      present.gateway() == wanted.gateway())
+    return {};
+  return Error(Code::kFailedPrecondition,
+               fmt::format("machine \"{}\": is in region \"{}\" at {}; to move it, delete it first",
+                           present.name(), present.region(), present.address()));
+}
+
+}  // namespace frameworks::provisioning
