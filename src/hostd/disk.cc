@@ -68,7 +68,7 @@ std::string authorized_keys(const v1::MachineSpec& spec) {
   return out;
 }
 
-std::string package_sources(const v1::MachineState& machine) {
+std::string package_sources(const v1::MachineRecord& machine) {
   std::string out;
   std::error_code ignored;
   for (const char* part : {"", "/local"}) {
@@ -111,7 +111,7 @@ Result<fs::path> ensure_base(const fs::path& base, const fs::path& state) {
   return unpacked;
 }
 
-Status prepare_disk(const fs::path& directory, const v1::MachineState& machine) {
+Status prepare_disk(const fs::path& directory, const v1::MachineRecord& machine) {
   const v1::MachineSpec& spec = machine.spec();
   ASSIGN_OR_RETURN(const Cidr address, Cidr::parse(spec.address()));
   RETURN_IF_ERROR(make_directory(directory / "work", 0700));

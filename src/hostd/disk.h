@@ -19,7 +19,7 @@ Result<std::filesystem::path> ensure_base(const std::filesystem::path& base,
 
 // Makes the directories, the SSH host key, and the files on the machine's own layer: name, hosts,
 // keys, package sources. Idempotent; the machine must be off and its disk not mounted.
-Status prepare_disk(const std::filesystem::path& directory, const v1::MachineState& machine);
+Status prepare_disk(const std::filesystem::path& directory, const v1::MachineRecord& machine);
 // Replaces the keys that may log in, also while the machine runs.
 Status write_authorized_keys(const std::filesystem::path& directory, const v1::MachineSpec& spec);
 // "ssh-ed25519 AAAA…"

@@ -48,7 +48,7 @@ Status Host::start() {
   ASSIGN_OR_RETURN(lock_, take_lock(state_.path() / "lock", std::chrono::seconds(5)));
   ASSIGN_OR_RETURN(const v1::ProcessIdentity self, identify_self());
 
-  v1::HostState host;
+  v1::HostRecord host;
   if (auto read = state_.read_host()) {
     host = std::move(*read);
   } else if (read.error().code() != Code::kNotFound) {
@@ -67,7 +67,7 @@ Status Host::start() {
   cgroups_ = std::make_unique<Cgroups>(
       std::vector<fs::path>(host.cgroups().begin(), host.cgroups().end()));
   RETURN_IF_ERROR(state_.write_host(host));
-  host_.with([&](v1::HostState& mine) { mine = host; });
+  host_.with([&](v1::HostRecord& mine) { mine = host; });
 
   RETURN_IF_ERROR(raise_host_limits());
   RETURN_IF_ERROR(load_machines());
@@ -96,7 +96,7 @@ Status Host::load_machines() {
     }
     if (!state) return state.error();
     auto machine = std::make_shared<Machine>();
-    machine->state.with([&](v1::MachineState& mine) { mine = *state; });
+    machine->state.with([&](v1::MachineRecord& mine) { mine = *state; });
     machines_.with([&](auto& machines) { machines.emplace(name, machine); });
   }
   return {};
@@ -109,7 +109,7 @@ Result<v1::EnsureFabricResponse> Host::ensure_fabric(const v1::EnsureFabricReque
   const std::lock_guard busy(fabric_busy_);
   RETURN_IF_ERROR(provisioning::check_fabric_change(
       request, machines_.with([](const auto& machines) { return specs_of(machines); })));
-  v1::HostState host = host_.with([](const v1::HostState& mine) { return mine; });
+  v1::HostRecord host = host_.with([](const v1::HostRecord& mine) { return mine; });
   *host.mutable_fabric() = request;
   RETURN_IF_ERROR(bring_up_fabric(host));
   v1::EnsureFabricResponse response;
@@ -117,7 +117,7 @@ Result<v1::EnsureFabricResponse> Host::ensure_fabric(const v1::EnsureFabricReque
   return response;
 }
 
-Status Host::bring_up_fabric(const v1::HostState& wanted) {
+Status Host::bring_up_fabric(const v1::HostRecord& wanted) {
   const auto path = namespace_path(fabric_namespace(options_.name));
   std::error_code ignored;
   const bool exists = fs::exists(path, ignored);
@@ -129,13 +129,13 @@ Status Host::bring_up_fabric(const v1::HostState& wanted) {
   // An emulator without its namespace holds on to TAPs that nobody sees any more.
   if (!exists) RETURN_IF_ERROR(end_process(wanted.wan(), std::chrono::seconds(1)));
   RETURN_IF_ERROR(state_.write_host(wanted));
-  host_.with([&](v1::HostState& mine) { mine = wanted; });
+  host_.with([&](v1::HostRecord& mine) { mine = wanted; });
   RETURN_IF_ERROR(hostd::ensure_fabric(options_.name, wanted.fabric(), state_.path().string()));
   return ensure_wan();
 }
 
 Status Host::ensure_wan() {
-  v1::HostState host = host_.with([](const v1::HostState& mine) { return mine; });
+  v1::HostRecord host = host_.with([](const v1::HostRecord& mine) { return mine; });
   if (is_alive(host.wan())) return reload_wan(state_.wan_socket());
   RETURN_IF_ERROR(cgroups_->kill_all(kWanCgroup));
   RETURN_IF_ERROR(cgroups_->ensure(kWanCgroup, {}));
@@ -143,7 +143,7 @@ Status Host::ensure_wan() {
                    spawn_detached({.argv = {"self", "wan", "--state", state_.path().string()},
                                    .log = state_.path() / "wan.log",
                                    .cgroups = cgroups_->entrances(kWanCgroup)}));
-  host_.with([&](v1::HostState& mine) { *mine.mutable_wan() = host.wan(); });
+  host_.with([&](v1::HostRecord& mine) { *mine.mutable_wan() = host.wan(); });
   RETURN_IF_ERROR(state_.write_host(host));
   const MonoTime deadline = system_clock().mono() + std::chrono::seconds(5);
   while (true) {
@@ -169,7 +169,7 @@ Host::MachinePointer Host::find(const std::string& name) {
 std::vector<v1::MachineSpec> Host::specs_of(const MachineMap& machines) {
   std::vector<v1::MachineSpec> out;
   for (const auto& [name, machine] : machines)
-    out.push_back(machine->state.with([](const v1::MachineState& state) { return state.spec(); }));
+    out.push_back(machine->state.with([](const v1::MachineRecord& state) { return state.spec(); }));
   return out;
 }
 
@@ -180,17 +180,17 @@ Result<Host::MachinePointer> Host::find_or_record(const v1::MachineSpec& spec, b
   std::error_code ignored;
   const fs::path repository = fs::canonical(options_.repository, ignored);
 
-  v1::MachineState state;
+  v1::MachineRecord state;
   *state.mutable_spec() = spec;
   state.set_power(v1::MACHINE_POWER_ON);
   state.set_base(base);
   state.set_repository(repository);
   auto machine = std::make_shared<Machine>();
-  machine->state.with([&](v1::MachineState& mine) { mine = state; });
+  machine->state.with([&](v1::MachineRecord& mine) { mine = state; });
   // Taken in before it is on disk, so that of two callers only one makes it.
   const std::unique_lock busy(machine->busy);
   const v1::EnsureFabricRequest fabric =
-      host_.with([](const v1::HostState& mine) { return mine.fabric(); });
+      host_.with([](const v1::HostRecord& mine) { return mine.fabric(); });
   const auto taken = machines_.with([&](MachineMap& machines) -> Result<MachinePointer> {
     const auto found = machines.find(spec.name());
     if (found != machines.end()) return found->second;
@@ -210,14 +210,14 @@ Result<Host::MachinePointer> Host::find_or_record(const v1::MachineSpec& spec, b
   return machine;
 }
 
-Status Host::write_state(Machine& machine, const v1::MachineState& state) {
+Status Host::write_state(Machine& machine, const v1::MachineRecord& state) {
   RETURN_IF_ERROR(state_.write_machine(state));
-  machine.state.with([&](v1::MachineState& mine) { mine = state; });
+  machine.state.with([&](v1::MachineRecord& mine) { mine = state; });
   return {};
 }
 
 Status Host::adjust(Machine& machine, const v1::MachineSpec& spec) {
-  v1::MachineState state = machine.state.with([](const v1::MachineState& mine) { return mine; });
+  v1::MachineRecord state = machine.state.with([](const v1::MachineRecord& mine) { return mine; });
   const v1::MachineSpec old = state.spec();
   RETURN_IF_ERROR(provisioning::check_unmoved(old, spec));
   const bool same_keys = std::ranges::equal(old.authorized_keys(), spec.authorized_keys());
@@ -263,7 +263,8 @@ Result<v1::LocalMachine> Host::set_power(const std::string& name, v1::MachinePow
   {
     const std::lock_guard busy(machine->busy);
     if (machine->removed) return missing(name);
-    v1::MachineState state = machine->state.with([](const v1::MachineState& mine) { return mine; });
+    v1::MachineRecord state =
+        machine->state.with([](const v1::MachineRecord& mine) { return mine; });
     state.set_power(power);
     RETURN_IF_ERROR(write_state(*machine, state));
     if (power == v1::MACHINE_POWER_OFF) {
@@ -294,7 +295,7 @@ Status Host::remove_machine(const std::string& name) {
 }
 
 Status Host::ensure_on(Machine& machine) {
-  v1::MachineState state = machine.state.with([](const v1::MachineState& mine) { return mine; });
+  v1::MachineRecord state = machine.state.with([](const v1::MachineRecord& mine) { return mine; });
   const std::string& name = state.spec().name();
   if (is_supervised(name, machine)) return {};
   if (!state.prepared()) {
@@ -334,13 +335,13 @@ bool Host::is_supervised(const std::string& name, const Machine& machine) const 
   return is_alive(state_.read_supervisor(name).process());
 }
 
-v1::SupervisorState Host::report_of(const std::string& name, const Machine& machine) const {
-  v1::SupervisorState report = state_.read_supervisor(name);
+v1::SupervisorRecord Host::report_of(const std::string& name, const Machine& machine) const {
+  v1::SupervisorRecord report = state_.read_supervisor(name);
   const v1::ProcessIdentity mine =
       machine.supervisor.with([](const v1::ProcessIdentity& process) { return process; });
   // One that has just been started has not said anything yet.
   if (is_alive(mine) && !is_same(mine, report.process())) {
-    report.set_phase(v1::SupervisorState::PHASE_STARTING);
+    report.set_phase(v1::SupervisorRecord::PHASE_STARTING);
     report.clear_message();
     *report.mutable_process() = mine;
   }
@@ -348,14 +349,14 @@ v1::SupervisorState Host::report_of(const std::string& name, const Machine& mach
 }
 
 v1::LocalMachine Host::describe(const std::string& name, const Machine& machine) const {
-  const v1::MachineState state =
-      machine.state.with([](const v1::MachineState& mine) { return mine; });
-  const v1::SupervisorState report = report_of(name, machine);
+  const v1::MachineRecord state =
+      machine.state.with([](const v1::MachineRecord& mine) { return mine; });
+  const v1::SupervisorRecord report = report_of(name, machine);
   const bool supervised = is_alive(report.process());
   v1::LocalMachine out;
   *out.mutable_spec() = state.spec();
   const bool off = state.power() == v1::MACHINE_POWER_OFF ||
-                   (!supervised && report.phase() == v1::SupervisorState::PHASE_POWERED_OFF);
+                   (!supervised && report.phase() == v1::SupervisorRecord::PHASE_POWERED_OFF);
   out.set_power(off ? v1::MACHINE_POWER_OFF : v1::MACHINE_POWER_ON);
   if (supervised) out.set_pid(report.process().pid());
   out.set_boots(report.boots());
@@ -372,15 +373,15 @@ Result<v1::LocalMachine> Host::wait_ready(const std::string& name, const Machine
   const int first_boot = report_of(name, machine).boots();
   while (true) {
     v1::LocalMachine out = describe(name, machine);
-    const v1::SupervisorState report = report_of(name, machine);
+    const v1::SupervisorRecord report = report_of(name, machine);
     const bool alive = is_alive(report.process());
     if (out.power() == v1::MACHINE_POWER_OFF)
       return Error(Code::kAborted, fmt::format("machine \"{}\": was powered off meanwhile", name));
-    if (report.phase() == v1::SupervisorState::PHASE_FAILED &&
+    if (report.phase() == v1::SupervisorRecord::PHASE_FAILED &&
         (!alive || report.boots() - first_boot >= kTries))
       return Error(Code::kInternal,
                    fmt::format("machine \"{}\": does not start: {}", name, report.message()));
-    if (alive && report.phase() == v1::SupervisorState::PHASE_RUNNING) {
+    if (alive && report.phase() == v1::SupervisorRecord::PHASE_RUNNING) {
       ASSIGN_OR_RETURN(const Cidr address, Cidr::parse(out.spec().address()));
       ASSIGN_OR_RETURN(const auto answers, probe_ssh(path, {address.address()}, kProbe));
       if (answers.at(0)) {
@@ -424,7 +425,7 @@ void Host::watch(const std::stop_token& stop) {
   do {
     {
       const std::unique_lock busy(fabric_busy_, std::try_to_lock);
-      const v1::HostState host = host_.with([](const v1::HostState& mine) { return mine; });
+      const v1::HostRecord host = host_.with([](const v1::HostRecord& mine) { return mine; });
       if (busy && !host.fabric().links().empty() && !is_alive(host.wan()) &&
           system_clock().mono() >= wan_not_before) {
         spdlog::warn("wan emulator is not running; starting it");
@@ -443,12 +444,12 @@ void Host::watch_machine(const std::string& name, Machine& machine) {
   constexpr int kMostDoublings = 5;
   const std::unique_lock busy(machine.busy, std::try_to_lock);
   if (!busy || machine.removed || system_clock().mono() < machine.not_before) return;
-  const auto power = machine.state.with([](const v1::MachineState& mine) { return mine.power(); });
+  const auto power = machine.state.with([](const v1::MachineRecord& mine) { return mine.power(); });
   if (power != v1::MACHINE_POWER_ON || is_supervised(name, machine)) {
     machine.failures = 0;
     return;
   }
-  if (state_.read_supervisor(name).phase() == v1::SupervisorState::PHASE_POWERED_OFF) return;
+  if (state_.read_supervisor(name).phase() == v1::SupervisorRecord::PHASE_POWERED_OFF) return;
   spdlog::warn("machine \"{}\" is not running; starting it", name);
   if (const Status on = ensure_on(machine); !on)
     spdlog::error("machine \"{}\": {}", name, on.error().message());

@@ -57,7 +57,7 @@ class Host {
  private:
   struct Machine {
     std::mutex busy;  // held by the one call that changes it
-    Locked<v1::MachineState> state;
+    Locked<v1::MachineRecord> state;
     Locked<v1::ProcessIdentity> supervisor;  // as started by us; else see supervisor.json
     int failures = 0;                        // under busy
     MonoTime not_before{};                   // under busy
@@ -67,8 +67,8 @@ class Host {
   using MachineMap = std::map<std::string, MachinePointer>;
 
   Status load_machines();
-  Status bring_up_fabric(const v1::HostState& host);  // with fabric_busy_ held
-  Status ensure_wan();                                // likewise
+  Status bring_up_fabric(const v1::HostRecord& host);  // with fabric_busy_ held
+  Status ensure_wan();                                 // likewise
   void watch(const std::stop_token& stop);
   void watch_machine(const std::string& name, Machine& machine);
 
@@ -77,11 +77,11 @@ class Host {
   Result<MachinePointer> find_or_record(const v1::MachineSpec& spec, bool& created);
   Status adjust(Machine& machine, const v1::MachineSpec& spec);
   bool is_supervised(const std::string& name, const Machine& machine) const;
-  v1::SupervisorState report_of(const std::string& name, const Machine& machine) const;
+  v1::SupervisorRecord report_of(const std::string& name, const Machine& machine) const;
   // These with `busy` held.
   Status ensure_on(Machine& machine);
   Status pull_plug(const std::string& name);
-  Status write_state(Machine& machine, const v1::MachineState& state);
+  Status write_state(Machine& machine, const v1::MachineRecord& state);
 
   v1::LocalMachine describe(const std::string& name, const Machine& machine) const;
   Result<v1::LocalMachine> wait_ready(const std::string& name, const Machine& machine,
@@ -91,7 +91,7 @@ class Host {
   StateDirectory state_;
   Fd lock_;
   std::mutex fabric_busy_;
-  Locked<v1::HostState> host_;
+  Locked<v1::HostRecord> host_;
   std::unique_ptr<Cgroups> cgroups_;
   Locked<MachineMap> machines_;
   std::jthread watcher_;

@@ -39,24 +39,24 @@ Status write_message(const fs::path& path, const google::protobuf::Message& mess
 
 }  // namespace
 
-Result<v1::HostState> StateDirectory::read_host() const {
-  return read_message<v1::HostState>(path_ / "host.json");
+Result<v1::HostRecord> StateDirectory::read_host() const {
+  return read_message<v1::HostRecord>(path_ / "host.json");
 }
-Status StateDirectory::write_host(const v1::HostState& state) const {
+Status StateDirectory::write_host(const v1::HostRecord& state) const {
   return write_message(path_ / "host.json", state);
 }
-Result<v1::MachineState> StateDirectory::read_machine(const std::string& name) const {
-  return read_message<v1::MachineState>(machine(name) / "machine.json");
+Result<v1::MachineRecord> StateDirectory::read_machine(const std::string& name) const {
+  return read_message<v1::MachineRecord>(machine(name) / "machine.json");
 }
-Status StateDirectory::write_machine(const v1::MachineState& state) const {
+Status StateDirectory::write_machine(const v1::MachineRecord& state) const {
   return write_message(machine(state.spec().name()) / "machine.json", state);
 }
-v1::SupervisorState StateDirectory::read_supervisor(const std::string& name) const {
-  auto state = read_message<v1::SupervisorState>(machine(name) / "supervisor.json");
-  return state ? *state : v1::SupervisorState();
+v1::SupervisorRecord StateDirectory::read_supervisor(const std::string& name) const {
+  auto state = read_message<v1::SupervisorRecord>(machine(name) / "supervisor.json");
+  return state ? *state : v1::SupervisorRecord();
 }
 Status StateDirectory::write_supervisor(const std::string& name,
-                                        const v1::SupervisorState& state) const {
+                                        const v1::SupervisorRecord& state) const {
   return write_message(machine(name) / "supervisor.json", state);
 }
 

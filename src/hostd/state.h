@@ -1,7 +1,7 @@
 // What the helper keeps on disk. Everything is recorded before it is made, so that `down` finds it
 // whatever happened in between.
 //
-//   host.json                  HostState
+//   host.json                  HostRecord
 //   lock                       held while a daemon, or `down`, is at work
 //   wan.sock, *.log
 //   machines/<name>/           machine.json, supervisor.json, lock, SSH host key, console.log
@@ -32,13 +32,13 @@ class StateDirectory {
   }
 
   // kNotFound when there is none.
-  [[nodiscard]] Result<v1::HostState> read_host() const;
-  Status write_host(const v1::HostState& state) const;
-  [[nodiscard]] Result<v1::MachineState> read_machine(const std::string& name) const;
-  Status write_machine(const v1::MachineState& state) const;
+  [[nodiscard]] Result<v1::HostRecord> read_host() const;
+  Status write_host(const v1::HostRecord& state) const;
+  [[nodiscard]] Result<v1::MachineRecord> read_machine(const std::string& name) const;
+  Status write_machine(const v1::MachineRecord& state) const;
   // An empty message when there is none.
-  [[nodiscard]] v1::SupervisorState read_supervisor(const std::string& name) const;
-  Status write_supervisor(const std::string& name, const v1::SupervisorState& state) const;
+  [[nodiscard]] v1::SupervisorRecord read_supervisor(const std::string& name) const;
+  Status write_supervisor(const std::string& name, const v1::SupervisorRecord& state) const;
   // Names of all machines that have a directory.
   [[nodiscard]] std::vector<std::string> list_machines() const;
 

@@ -29,7 +29,7 @@ constexpr int kRebootRequested = 133;
 
 std::vector<std::string> nspawn_command(const std::filesystem::path& directory,
                                         const std::string& instance,
-                                        const v1::MachineState& machine) {
+                                        const v1::MachineRecord& machine) {
   const std::string& name = machine.spec().name();
   std::vector<std::string> argv{
       "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
@@ -46,8 +46,8 @@ std::vector<std::string> nspawn_command(const std::filesystem::path& directory,
 
 class Supervisor {
  public:
-  Supervisor(StateDirectory state, v1::HostState host, v1::MachineState machine,
-             v1::SupervisorState report)
+  Supervisor(StateDirectory state, v1::HostRecord host, v1::MachineRecord machine,
+             v1::SupervisorRecord report)
       : state_(std::move(state)),
         host_(std::move(host)),
         machine_(std::move(machine)),
@@ -60,13 +60,13 @@ class Supervisor {
       const MonoTime started = system_clock().mono();
       auto exit_code = boot();
       if (!exit_code) {
-        (void)report(v1::SupervisorState::PHASE_FAILED, exit_code.error().message());
+        (void)report(v1::SupervisorRecord::PHASE_FAILED, exit_code.error().message());
         return exit_code.error();
       }
       if (*exit_code == kPoweredOff) return power_off();
       if (*exit_code == kRebootRequested) continue;
       if (system_clock().mono() - started > kStable) pause = kShortestPause;
-      RETURN_IF_ERROR(report(v1::SupervisorState::PHASE_FAILED,
+      RETURN_IF_ERROR(report(v1::SupervisorRecord::PHASE_FAILED,
                              fmt::format("ended with exit code {}: {}", *exit_code, last_line())));
       system_clock().sleep_for(pause, {});
       pause = std::min(pause * 2, kLongestPause);
@@ -82,7 +82,7 @@ class Supervisor {
   std::filesystem::path directory() const { return state_.machine(name()); }
   std::filesystem::path console() const { return directory() / "console.log"; }
 
-  Status report(v1::SupervisorState::Phase phase, std::string message) {
+  Status report(v1::SupervisorRecord::Phase phase, std::string message) {
     report_.set_phase(phase);
     report_.set_message(std::move(message));
     return state_.write_supervisor(name(), report_);
@@ -94,7 +94,7 @@ class Supervisor {
     ASSIGN_OR_RETURN(machine_,
                      state_.read_machine(machine_.spec().name()));  // limits may have changed
     report_.set_boots(report_.boots() + 1);
-    RETURN_IF_ERROR(report(v1::SupervisorState::PHASE_STARTING, ""));
+    RETURN_IF_ERROR(report(v1::SupervisorRecord::PHASE_STARTING, ""));
     const std::string group = machine_cgroup(name());
     RETURN_IF_ERROR(cgroups_.kill_all(group));
     RETURN_IF_ERROR(cgroups_.remove(group));
@@ -102,7 +102,7 @@ class Supervisor {
     RETURN_IF_ERROR(mount_disk(directory(), machine_.base()));
     RETURN_IF_ERROR(cgroups_.ensure(group, {machine_.spec().cpus(), machine_.spec().memory_mb()}));
     ASSIGN_OR_RETURN(const pid_t pid, start());
-    RETURN_IF_ERROR(report(v1::SupervisorState::PHASE_RUNNING, ""));
+    RETURN_IF_ERROR(report(v1::SupervisorRecord::PHASE_RUNNING, ""));
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -145,7 +145,7 @@ class Supervisor {
     RETURN_IF_ERROR(remove_machine_network(host_.name(), name()));
     RETURN_IF_ERROR(unmount_disk(directory()));
     RETURN_IF_ERROR(cgroups_.remove(machine_cgroup(name())));
-    return report(v1::SupervisorState::PHASE_POWERED_OFF, "powered off from inside");
+    return report(v1::SupervisorRecord::PHASE_POWERED_OFF, "powered off from inside");
   }
 
   std::string last_line() const {
@@ -156,9 +156,9 @@ class Supervisor {
   }
 
   StateDirectory state_;
-  v1::HostState host_;
-  v1::MachineState machine_;
-  v1::SupervisorState report_;
+  v1::HostRecord host_;
+  v1::MachineRecord machine_;
+  v1::SupervisorRecord report_;
   Cgroups cgroups_;
 };
 
@@ -176,7 +176,7 @@ Status supervise(const std::filesystem::path& path, const std::string& machine) 
   ASSIGN_OR_RETURN(auto record, state.read_machine(machine));
   if (record.power() != v1::MACHINE_POWER_ON)
     return Error(Code::kFailedPrecondition, fmt::format("machine \"{}\" is off", machine));
-  v1::SupervisorState report = state.read_supervisor(machine);
+  v1::SupervisorRecord report = state.read_supervisor(machine);
   ASSIGN_OR_RETURN(*report.mutable_process(), identify_self());
   return Supervisor(std::move(state), std::move(host), std::move(record), std::move(report)).run();
 }

@@ -33,7 +33,7 @@ std::vector<std::string> namespaces_of(const std::string& instance) {
 }
 
 // Recorded ones, and where they would be if the record is lost.
-std::vector<fs::path> cgroups_of(const std::string& instance, const v1::HostState& host) {
+std::vector<fs::path> cgroups_of(const std::string& instance, const v1::HostRecord& host) {
   std::vector<fs::path> out(host.cgroups().begin(), host.cgroups().end());
   if (out.empty())
     if (auto found = find_cgroup_roots(instance)) out = *found;
@@ -64,7 +64,7 @@ Status remove_state(const fs::path& state) {
 Status sweep(const std::string& instance, const fs::path& path,
              const std::function<void(const std::string&)>& say) {
   const StateDirectory state(path);
-  v1::HostState host;
+  v1::HostRecord host;
   bool recorded = false;
   if (auto read = state.read_host()) {
     host = *read;
