@@ -75,6 +75,12 @@ void Agent::post(const std::function<void(Mailbox&)>& change) {
   changed_.notify_all();
 }
 
+// What goes wrong again and again is logged when it begins and when it becomes something else.
+void Agent::complain(const std::string& about) {
+  if (about != last_complaint_) spdlog::warn("{}", about);
+  last_complaint_ = about;
+}
+
 // Whether there is a certificate to connect with.
 bool Agent::try_join_if_needed() {
   const auto& credentials = identity_->credentials();
@@ -83,8 +89,8 @@ bool Agent::try_join_if_needed() {
   const bool fresh = token && !trim(*token).empty() && *token != refused_token_;
   if (valid && !fresh) return true;
   if (!token || trim(*token).empty()) {
-    spdlog::warn("not joined{}: waiting for a token in {}", credentials ? " any more: certificate expired" : "",
-                 options_.token_file.string());
+    complain(fmt::format("not joined{}: waiting for a token in {}",
+                         credentials ? " any more: certificate expired" : "", options_.token_file.string()));
     return false;
   }
   const auto joined = join({.server = options_.server,
@@ -93,7 +99,7 @@ bool Agent::try_join_if_needed() {
                             .ca_file = options_.ca_file},
                            *identity_);
   if (joined) return true;
-  spdlog::error("{}", joined.error().text());
+  complain(joined.error().text());
   if (joined.error().code() == Code::kPermissionDenied || joined.error().code() == Code::kUnauthenticated)
     refused_token_ = *token;
   return valid;
@@ -108,7 +114,7 @@ void Agent::run(const std::stop_token& stop) {
       if (connected_.exchange(false)) last_contact_ = clock_.mono().time_since_epoch().count();
       if (stop.stop_requested()) break;
       if (welcomed_) failures = 0;
-      spdlog::warn("away from {}: {}; going on with the last plan", options_.server, ended.message());
+      complain(fmt::format("away from {}: {}; going on with the last plan", options_.server, ended.message()));
     }
     clock_.sleep_for(backoff(failures++, random_fraction()), stop);
   }
@@ -133,7 +139,8 @@ Error Agent::run_session(const std::stop_token& stop) {
     post([](Mailbox& mail) { mail.ended = true; });
   });
   const Error why = serve(*link, stop);
-  link->cancel();
+  // A stream that broke ends by itself, and then the server's reason is not lost.
+  if (why.code() != Code::kUnknown) link->cancel();
   reader.join();
   // What the server said counts for more than that the stream then broke.
   return why.code() == Code::kUnknown ? ended : why;
@@ -221,6 +228,7 @@ void Agent::handle(pb::ServerMessage message) {
     heartbeat_interval_ = std::clamp<Duration>(interval, milliseconds(100), seconds(60));
     welcomed_ = true;
     connected_ = true;
+    last_complaint_.clear();
     spdlog::info("connected to {}", options_.server);
   } else if (message.has_plan()) {
     {

@@ -67,6 +67,7 @@ class Agent {
   Agent(AgentOptions options, Clock& clock) : options_(std::move(options)), clock_(clock) {}
 
   bool try_join_if_needed();
+  void complain(const std::string& about);
   Error run_session(const std::stop_token& stop);
   Error serve(Link& link, const std::stop_token& stop);
   bool say_hello(Link& link);
@@ -94,6 +95,7 @@ class Agent {
   Duration heartbeat_interval_ = std::chrono::seconds(1);
   MonoTime renew_not_before_{};
   std::string refused_token_;  // the token that was refused last, not to be tried again
+  std::string last_complaint_;
   bool welcomed_ = false;
   std::jthread applier_;
 };

@@ -1,0 +1,135 @@
+#include "agent/media_authority.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <sys/socket.h>
+
+#include "agent/ask.h"
+#include "base/fd.h"
+
+namespace frameworks {
+namespace {
+
+pb::TenancySection section() {
+  pb::TenancySection out;
+  out.add_tenants()->set_tenant("acme");
+  auto& other = *out.add_tenants();
+  other.set_tenant("late-payer");
+  other.set_suspended(true);
+  return out;
+}
+
+TEST(Tenancy, AllowsTheTenantsOfThePlanAndNobodyElse) {
+  Tenancy tenancy;
+  EXPECT_EQ(tenancy.may_publish("name=acme%2Bshow").reason, "this node has no plan yet");
+  tenancy.set(section());
+  EXPECT_TRUE(tenancy.may_publish("app=live&name=acme%2Bshow&type=live").allowed);
+  EXPECT_TRUE(tenancy.may_publish("name=acme+show").allowed) << "not every media server escapes the plus";
+  EXPECT_TRUE(tenancy.may_publish("name=acme%2Bshow&tenant=acme").allowed);
+  EXPECT_EQ(tenancy.may_publish("name=late-payer%2Bshow").reason, "tenant late-payer is suspended");
+  EXPECT_EQ(tenancy.may_publish("name=globex%2Bshow").reason, "the tenant has no place on this node");
+}
+
+TEST(Tenancy, RefusesWhatIsAmbiguous) {
+  Tenancy tenancy;
+  tenancy.set(section());
+  for (const char* form : {"", "name=", "name=acme", "name=%2Bshow", "name=acme%2B", "name=acme%2", "name=acme%zz%2Bshow",
+                           "tenant=acme", "name=globex%2Bshow&tenant=acme", "name=globex%2Bshow&name=acme%2Bshow",
+                           "name=acme%2Bshow&tenant=acme&tenant=acme", "NAME=acme%2Bshow"})
+    EXPECT_FALSE(tenancy.may_publish(form).allowed) << form;
+}
+
+RC_GTEST_PROP(Tenancy, NoFormAllowsATenantThatHasNoPlaceHere, (const std::string& noise)) {
+  Tenancy tenancy;
+  tenancy.set(section());
+  const std::string form = "name=globex%2Bshow&" + noise;
+  RC_ASSERT(!tenancy.may_publish(form).allowed);
+  (void)tenancy.may_publish(noise);  // whatever it is, it is survived
+}
+
+class MediaAuthorityTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    tenancy_.set(section());
+    auto started = MediaAuthority::start("127.0.0.1:0", tenancy_, [] { return std::string("{\"node\": \"x\"}\n"); });
+    ASSERT_TRUE(started) << started.error().text();
+    authority_ = std::move(*started);
+  }
+
+  [[nodiscard]] Fd connected() const {
+    Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const timeval limit{10, 0};
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(static_cast<uint16_t>(authority_->port()));
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+    return fd;
+  }
+
+  // All that comes back until the other side closes.
+  [[nodiscard]] std::string exchange(const std::string& bytes) const {
+    const Fd fd = connected();
+    (void)send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    shutdown(fd.get(), SHUT_WR);
+    std::string out;
+    char buffer[4096];
+    for (ssize_t n = 0; (n = recv(fd.get(), buffer, sizeof buffer, 0)) > 0;) out.append(buffer, static_cast<size_t>(n));
+    return out;
+  }
+
+  // The status of nginx-rtmp's request with this form.
+  [[nodiscard]] std::string publish(const std::string& form) const {
+    return exchange(fmt::format("POST /v1/publish HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                                "Content-Length: {}\r\n\r\n{}",
+                                form.size(), form))
+        .substr(0, 12);
+  }
+
+  Tenancy tenancy_;
+  std::unique_ptr<MediaAuthority> authority_;
+};
+
+TEST_F(MediaAuthorityTest, AnswersTheMediaServer) {
+  EXPECT_EQ(publish("call=publish&app=live&name=acme%2Bshow"), "HTTP/1.0 200");
+  EXPECT_EQ(publish("call=publish&app=live&name=globex%2Bshow"), "HTTP/1.0 403");
+}
+
+TEST_F(MediaAuthorityTest, TellsTheAgentsStatus) {
+  EXPECT_EQ(*ask_agent(fmt::format("127.0.0.1:{}", authority_->port())), "{\"node\": \"x\"}\n");
+}
+
+TEST_F(MediaAuthorityTest, OtherPathsAndVerbsAreErrors) {
+  EXPECT_TRUE(exchange("GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
+  EXPECT_TRUE(exchange("GET /v1/publish HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));
+}
+
+TEST_F(MediaAuthorityTest, OversizedRequestsAreRefused) {
+  EXPECT_TRUE(exchange("POST /v1/publish HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n").starts_with("HTTP/1.1 413"));
+  EXPECT_TRUE(exchange("GET /v1/status HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n").starts_with("HTTP/1.1 413"));
+}
+
+RC_GTEST_FIXTURE_PROP(MediaAuthorityTest, SurvivesWhateverIsSent, (const std::vector<uint8_t>& bytes)) {
+  SetUp();
+  (void)exchange(std::string(bytes.begin(), bytes.end()));
+  (void)exchange("POST /v1/publish HTTP/1.1\r\n" + std::string(bytes.begin(), bytes.end()) + "\r\n\r\n");
+  RC_ASSERT(publish("name=acme%2Bshow") == "HTTP/1.0 200");
+}
+
+TEST_F(MediaAuthorityTest, ConnectionsThatSayNothingHoldNobodyUp) {
+  std::vector<Fd> silent;
+  for (int i = 0; i < 20; ++i) silent.push_back(connected());
+  EXPECT_EQ(publish("name=acme%2Bshow"), "HTTP/1.0 200");
+}
+
+TEST_F(MediaAuthorityTest, AnAddressThatIsTakenIsAnError) {
+  const auto second = MediaAuthority::start(fmt::format("127.0.0.1:{}", authority_->port()), tenancy_, [] { return ""; });
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), Code::kUnavailable);
+}
+
+}  // namespace
+}  // namespace frameworks
