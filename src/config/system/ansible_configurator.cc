@@ -1,11 +1,16 @@
 #include "config/system/ansible_configurator.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -80,13 +85,36 @@ std::string variables_file(const ConfigureRun& run) {
   return json::serialize(out);
 }
 
+// A short name: the path of a control socket has to fit in 107 bytes.
+constexpr std::string_view kPrefix = "fwa";
+
+// Holds the lock of a run's directory; the kernel gives it back when the process dies, however it does.
+Result<Fd> lock(const fs::path& directory, int create) {
+  Fd fd(open((directory / "lock").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | create, 0600));
+  if (!fd.valid()) return errno_error(fmt::format("open {}/lock", directory.string()));
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return errno_error(fmt::format("lock {}", directory.string()));
+  return fd;
+}
+
+// Removes what runs of servers that were killed have left behind: secrets are in it.
+void sweep_abandoned(const fs::path& parent) {
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(parent, failed)) {
+    struct stat info {};
+    if (!entry.path().filename().string().starts_with(fmt::format("{}.", kPrefix))) continue;
+    if (lstat(entry.path().c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid()) continue;
+    if (lock(entry.path(), 0)) fs::remove_all(entry.path(), failed);
+  }
+}
+
 // One run's private directory and what is in it.
 class RunDirectory {
  public:
   static Result<RunDirectory> make(const AnsibleOptions& options, const ConfigureRun& run) {
-    // A short name: the path of a control socket has to fit in 107 bytes.
-    ASSIGN_OR_RETURN(TemporaryDirectory directory, TemporaryDirectory::make("fwa"));
+    ASSIGN_OR_RETURN(TemporaryDirectory directory, TemporaryDirectory::make(kPrefix));
     RunDirectory out(std::move(directory));
+    sweep_abandoned(out.directory_.path().parent_path());
+    ASSIGN_OR_RETURN(out.lock_, lock(out.directory_.path(), O_CREAT));
     RETURN_IF_ERROR(out.write("ansible.cfg", out.configuration(options, run)));
     RETURN_IF_ERROR(out.write("hosts.json", json::serialize(inventory_file(run.inventory))));
     RETURN_IF_ERROR(out.write("variables.json", variables_file(run)));
@@ -144,6 +172,7 @@ class RunDirectory {
   }
 
   TemporaryDirectory directory_;
+  Fd lock_;
 };
 
 // The end of what Ansible said on standard error: the reason, without its repeated advice.

@@ -188,6 +188,20 @@ TEST(AnsibleConfigurator, AHostThatIsNotThereIsUnreachableWithTheReason) {
   EXPECT_EQ(outcome->hosts.at("a").error.find("secret"), std::string::npos);
 }
 
+TEST(AnsibleConfigurator, RemovesWhatAKilledServerLeftAndNothingElse) {
+  const auto abandoned = TemporaryDirectory::make("fwa");
+  const auto unfinished = TemporaryDirectory::make("fwa");
+  ASSERT_TRUE(write_file(abandoned->path() / "lock", ""));
+  ASSERT_TRUE(write_file(abandoned->path() / "variables.json", "secret", 0600));
+  AnsibleSubject subject;
+  ConfigureRun run;
+  run.hosts = {"a"};
+  ASSERT_TRUE(subject.configurator().configure(run));
+  EXPECT_FALSE(fs::exists(abandoned->path()));
+  // Without a lock yet: a run that is just being made.
+  EXPECT_TRUE(fs::exists(unfinished->path()));
+}
+
 TEST(AnsibleConfigurator, ACollectionThatIsNotThereIsAnErrorThatNamesThePlaybook) {
   const auto nowhere = TemporaryDirectory::make();
   auto configurator = make_ansible_configurator({.collections = nowhere->path()});

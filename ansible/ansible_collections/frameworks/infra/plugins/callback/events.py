@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 
 from ansible.plugins.callback import CallbackBase
@@ -54,8 +56,13 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "frameworks.infra.events"
 
     def _emit(self, **event: object) -> None:
-        sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever started the run is gone and will start it again. Ansible would only warn of an
+            # exception here and go on, beside the second run.
+            os.killpg(os.getpgrp(), signal.SIGTERM)
 
     def _host(self, host: str, task: object, result: str, message: str = "") -> None:
         role = task._role.get_name() if task._role is not None else ""
@@ -95,7 +102,9 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_unreachable(self, result) -> None:
         """A host does not answer."""
-        self._result(result, "unreachable", failure(result._result))
+        # ssh ends with the reason; what comes before it is advice to people at a terminal.
+        lines = [line.strip() for line in str(result._result.get("msg", "")).splitlines() if line.strip()]
+        self._result(result, "unreachable", shorten(lines[-1]) if lines else "does not answer")
 
     def v2_playbook_on_stats(self, stats) -> None:
         """The end."""
