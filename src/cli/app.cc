@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <map>
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 std::string examples_text(const Command& command) {
@@ -118,4 +118,4 @@ int run_cli(const std::vector<std::string>& words, Context& context) {
   return *code;
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

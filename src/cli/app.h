@@ -7,7 +7,7 @@
 
 #include "cli/command.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 // `words` without the program's name.
 int run_cli(const std::vector<std::string>& words, Context& context);
@@ -23,4 +23,4 @@ std::vector<std::pair<int, std::string>> exit_codes();
 // Prints the error as people read it and gives its exit code.
 int report(const Error& error, const Terminal& terminal);
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -2,7 +2,7 @@
 #include "cli/fleet_input.h"
 #include "cli/written.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command apply_command() {
   return {
@@ -47,4 +47,4 @@ Command apply_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

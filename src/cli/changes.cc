@@ -10,7 +10,7 @@
 #include "model/json.h"
 #include "model/pack.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 using namespace std::chrono_literals;
@@ -152,4 +152,4 @@ Result<int> watch_changes(Context& context, const std::vector<std::string>& word
   }
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -1,6 +1,7 @@
 #include "cli/client.h"
 
 #include <fmt/format.h>
+#include <grpc/support/log.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
@@ -10,7 +11,7 @@
 #include "base/text.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 // The name in the server's certificate, however it is reached.
@@ -93,6 +94,8 @@ Result<std::unique_ptr<Client>> Client::connect(const Profile& profile) {
   ASSIGN_OR_RETURN(const std::string ca, read_credential(profile.ca_file, "CA file", "--ca-file"));
   ASSIGN_OR_RETURN(const std::string token,
                    read_credential(profile.token_file, "token file", "--token-file"));
+  // What goes wrong is told once, by the error of the call.
+  gpr_set_log_function([](gpr_log_func_args*) {});
   grpc::SslCredentialsOptions tls;
   tls.pem_root_certs = ca;
   grpc::ChannelArguments arguments;
@@ -124,4 +127,4 @@ gpr_timespec Client::deadline(std::chrono::seconds timeout) {
                       gpr_time_from_seconds(timeout.count(), GPR_TIMESPAN));
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -12,7 +12,7 @@
 #include "frameworks/v1/fleet_api.grpc.pb.h"
 #include "model/kind.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 // Where the server is and how it knows us. Empty: not told.
 struct Profile {
@@ -70,4 +70,4 @@ class Client {
   std::unique_ptr<pb::Inventory::StubInterface> inventory_;
 };
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -16,7 +16,7 @@
 #include "cli/client.h"
 #include "cli/terminal.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 // What every command may use.
 struct Context {
@@ -65,4 +65,4 @@ const std::vector<Command>& all_commands();
 // What a word before subcommands is about, e.g. "operation".
 std::string group_summary(const std::string& group);
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

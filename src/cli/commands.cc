@@ -1,6 +1,6 @@
 #include "cli/commands.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 const std::vector<Command>& all_commands() {
   static const std::vector<Command> kCommands = {
@@ -22,4 +22,4 @@ std::string group_summary(const std::string& group) {
   return {};
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -3,7 +3,7 @@
 
 #include "cli/command.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command validate_command();
 Command plan_command();
@@ -25,4 +25,4 @@ Command completion_command();
 Command version_command();
 Command docs_command();
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

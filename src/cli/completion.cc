@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "model/registry.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 // What may stand after the words so far: "" → commands, "operation" → list, watch, cancel.
@@ -157,4 +157,4 @@ Command completion_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -2,7 +2,7 @@
 #include "cli/resources.h"
 #include "cli/written.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command delete_command() {
   return {
@@ -50,4 +50,4 @@ Command delete_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

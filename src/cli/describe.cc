@@ -10,7 +10,7 @@
 #include "frameworks/v1/tenant.pb.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 void print_section(const Terminal& terminal, std::string_view title, const boost::json::value* value) {
@@ -117,4 +117,4 @@ Command describe_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -3,7 +3,7 @@
 #include "cli/app.h"
 #include "cli/commands.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 const CLI::App* find_app(const CLI::App& root, const std::string& name) {
@@ -80,4 +80,4 @@ Command docs_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -5,7 +5,7 @@
 
 #include "model/pack.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 void add_file_option(CLI::App& app, std::vector<std::string>& paths) {
   app.add_option("-f,--file", paths, "Fleet file, folder of them, or - for standard input")
@@ -38,4 +38,4 @@ Error with_lines(const Error& error, const std::vector<Document>& documents) {
   return Error::invalid(std::move(violations));
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -8,7 +8,7 @@
 #include "model/documents.h"
 #include "model/validate.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 // Adds -f to the command.
 void add_file_option(CLI::App& app, std::vector<std::string>& paths);
@@ -21,4 +21,4 @@ pb::ApplyRequest apply_request(const std::vector<Document>& documents);
 // The server's violations with the very line of the field, which only we know.
 Error with_lines(const Error& error, const std::vector<Document>& documents);
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

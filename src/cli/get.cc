@@ -3,7 +3,7 @@
 #include "cli/resources.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 struct Options {
@@ -81,4 +81,4 @@ Command get_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

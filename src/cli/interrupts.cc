@@ -7,7 +7,7 @@
 
 #include "cli/command.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 sigset_t signals() {
@@ -41,4 +41,4 @@ void Interrupts::wait() {
   }
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -5,7 +5,7 @@
 #include <stop_token>
 #include <thread>
 
-namespace frameworks {
+namespace frameworks::cli {
 
 // One per process, made before any other thread, so that all of them leave SIGINT to it.
 class Interrupts {
@@ -27,4 +27,4 @@ class Interrupts {
   std::thread thread_;
 };
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

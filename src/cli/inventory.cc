@@ -1,7 +1,7 @@
 #include "cli/commands.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command inventory_command() {
   return {
@@ -30,4 +30,4 @@ Command inventory_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -3,11 +3,11 @@
 #include "cli/interrupts.h"
 
 int main(int argc, char** argv) {
-  frameworks::Interrupts interrupts;
-  frameworks::Context context{.terminal = frameworks::standard_terminal(),
+  frameworks::cli::Interrupts interrupts;
+  frameworks::cli::Context context{.terminal = frameworks::cli::standard_terminal(),
                               .profile = {},
                               .clock = frameworks::system_clock(),
                               .stop = interrupts.token(),
                               .on_interrupt = [&] { interrupts.take_over(); }};
-  return frameworks::run_cli({argv + 1, argv + argc}, context);
+  return frameworks::cli::run_cli({argv + 1, argv + argc}, context);
 }

@@ -2,7 +2,7 @@
 
 #include "cli/commands.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 enum class Power { kOn, kOff };
@@ -44,4 +44,4 @@ Command node_power_off_command() {
           .setup = [](CLI::App& app) { return setup_power(app, Power::kOff); }};
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

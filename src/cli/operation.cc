@@ -6,7 +6,7 @@
 #include "frameworks/v1/operation.pb.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command operation_list_command() {
   return {
@@ -80,4 +80,4 @@ Command operation_cancel_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -3,7 +3,7 @@
 #include "cli/plan_text.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command plan_command() {
   return {
@@ -46,4 +46,4 @@ Command plan_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -5,7 +5,7 @@
 #include <array>
 #include <map>
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 constexpr std::array<std::string_view, 4> kLayers = {"model", "machine", "config", "runtime"};
@@ -25,8 +25,11 @@ Sign sign_of(std::string_view action) {
 void print_step(const pb::PlanStep& step, const Terminal& terminal, size_t width, Detail detail) {
   const Sign sign = sign_of(step.action());
   terminal.out << "  " << terminal.paint(sign.colour, sign.text) << " "
-               << pad(step.object(), width) << "  " << pad(step.action(), 9);
-  if (!step.summary().empty()) terminal.out << "  " << step.summary();
+               << pad(step.object(), width) << "  ";
+  if (step.summary().empty())
+    terminal.out << step.action();
+  else
+    terminal.out << pad(step.action(), 9) << "  " << step.summary();
   terminal.out << "\n";
   const bool whole = step.action() == "create" || step.action() == "delete";
   if (whole && detail != Detail::kEverything) return;
@@ -89,4 +92,4 @@ void print_plan(const pb::Plan& plan, const Terminal& terminal, Detail detail) {
                << "\n";
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -5,11 +5,11 @@
 #include "frameworks/v1/fleet_api.pb.h"
 #include "model/kind.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 enum class Detail { kChanges, kEverything };
 
 // Fields of what is created or deleted are listed with kEverything only.
 void print_plan(const pb::Plan& plan, const Terminal& terminal, Detail detail);
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -13,7 +13,7 @@
 #include "model/json.h"
 #include "model/words.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 using namespace std::chrono_literals;
@@ -322,4 +322,4 @@ Result<int> follow_operation(Context& context, Client& client, const std::string
   return conclude(context.terminal, operation, status);
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

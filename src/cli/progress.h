@@ -9,7 +9,7 @@
 #include "cli/command.h"
 #include "frameworks/v1/operation.pb.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 // What the events so far say. Pure, so that it can be shown in every form.
 class ProgressView {
@@ -45,4 +45,4 @@ std::string event_line(const pb::OperationEvent& event, const Terminal& terminal
 // The exit code: 0, or 4 when the operation failed or was cancelled.
 Result<int> follow_operation(Context& context, Client& client, const std::string& operation);
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "model/pack.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 std::string kind_words() {
   std::string out;
@@ -87,4 +87,4 @@ Table make_table(const Kind& kind, const std::vector<Resource>& resources, WallT
   return out;
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -9,7 +9,7 @@
 #include "cli/table.h"
 #include "model/registry.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 // The kind that the word means; the error names those there are.
 Result<const Kind*> kind_from_word(const std::string& word);
@@ -33,4 +33,4 @@ std::string age_text(const Resource& resource, WallTime now);
 // The kind's columns and AGE.
 Table make_table(const Kind& kind, const std::vector<Resource>& resources, WallTime now);
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

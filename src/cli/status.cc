@@ -5,7 +5,7 @@
 #include "cli/table.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 template <typename Counts>
@@ -80,4 +80,4 @@ Command status_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace frameworks {
+namespace frameworks::cli {
 
 void Table::add(std::vector<std::string> cells) {
   cells.resize(titles_.size());
@@ -32,4 +32,4 @@ void Table::print(const Terminal& terminal, const std::string& indent) const {
   for (const auto& row : rows_) line(row, false);
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

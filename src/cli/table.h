@@ -6,7 +6,7 @@
 
 #include "cli/terminal.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 class Table {
  public:
@@ -21,4 +21,4 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

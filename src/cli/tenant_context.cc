@@ -6,7 +6,7 @@
 #include "model/rules.h"
 #include "model/words.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 namespace {
 
 void print_context(const Terminal& terminal, const pb::TenantContext& tenant) {
@@ -69,4 +69,4 @@ Command tenant_context_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

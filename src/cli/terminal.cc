@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <iostream>
 
-namespace frameworks {
+namespace frameworks::cli {
 
 std::string Terminal::paint(Colour colour, std::string_view text) const {
   if (!colours || colour == Colour::kNone || text.empty()) return std::string(text);
@@ -73,4 +73,4 @@ Colour colour_of_state(std::string_view state) {
   return Colour::kNone;
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace frameworks {
+namespace frameworks::cli {
 
 enum class Colour { kNone, kRed, kGreen, kYellow, kBlue, kGrey, kBold };
 
@@ -33,4 +33,4 @@ std::string pad(std::string_view text, size_t width);
 // Colour of a word for health or state: healthy green, down red, ...
 Colour colour_of_state(std::string_view state);
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -4,7 +4,7 @@
 #include "cli/commands.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command token_create_command() {
   return {
@@ -55,4 +55,4 @@ Command token_create_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

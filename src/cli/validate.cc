@@ -6,7 +6,7 @@
 #include "cli/fleet_input.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command validate_command() {
   return {
@@ -41,4 +41,4 @@ Command validate_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

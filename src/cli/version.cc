@@ -3,7 +3,7 @@
 #include "cli/commands.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command version_command() {
   return {
@@ -23,4 +23,4 @@ Command version_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

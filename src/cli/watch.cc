@@ -1,7 +1,7 @@
 #include "cli/changes.h"
 #include "cli/commands.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Command watch_command() {
   return {
@@ -20,4 +20,4 @@ Command watch_command() {
   };
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

@@ -6,7 +6,7 @@
 #include "cli/progress.h"
 #include "model/json.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 Result<int> show_written(Context& context, Client& client, const pb::ApplyResponse& response,
                          bool dry_run, Follow follow) {
@@ -33,4 +33,4 @@ Result<int> show_written(Context& context, Client& client, const pb::ApplyRespon
   return follow_operation(context, client, response.operation());
 }
 
-}  // namespace frameworks
+}  // namespace frameworks::cli

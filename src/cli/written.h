@@ -3,11 +3,11 @@
 
 #include "cli/command.h"
 
-namespace frameworks {
+namespace frameworks::cli {
 
 enum class Follow { kToTheEnd, kNot };
 
 Result<int> show_written(Context& context, Client& client, const pb::ApplyResponse& response,
                          bool dry_run, Follow follow);
 
-}  // namespace frameworks
+}  // namespace frameworks::cli
