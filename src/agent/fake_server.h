@@ -19,6 +19,8 @@
 
 namespace frameworks {
 
+namespace pb = ::frameworks::v1;
+
 class FakeServer final : public pb::Agents::Service {
  public:
   explicit FakeServer(Clock& clock)
