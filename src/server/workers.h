@@ -10,7 +10,8 @@
 
 namespace frameworks {
 
-// Threadsafe. Destroying it finishes what was accepted.
+// Threadsafe. stop() finishes what was accepted; call it before destroying what tasks use, above all
+// the transports that they answer to.
 class Workers {
  public:
   Workers(int threads, size_t queue) : limit_(queue) {

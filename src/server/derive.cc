@@ -1,0 +1,19 @@
+#include "server/derive.h"
+
+#include "machine/provisioning/pool_plan.h"
+#include "runtime/orchestration/placement_plan.h"
+
+namespace frameworks {
+
+Status derive(Transaction& transaction) {
+  RETURN_IF_ERROR(plan_pool_nodes(transaction, transaction.changed()));
+  // Again: nodes that came or went are changes too.
+  return plan_instances(transaction, transaction.changed());
+}
+
+Status derive_everything(Transaction& transaction) {
+  RETURN_IF_ERROR(plan_pool_nodes(transaction));
+  return plan_instances(transaction);
+}
+
+}  // namespace frameworks

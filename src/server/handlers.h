@@ -1,0 +1,38 @@
+// The API's handlers, a service a file. Each function registers one service's methods.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/clock.h"
+#include "control/operations.h"
+#include "machine/provisioning/machines.h"
+#include "runtime/sessions/sessions.h"
+#include "server/api.h"
+#include "store/store.h"
+
+namespace frameworks {
+
+// What handlers work on; outlives the transports.
+struct Fleet {
+  Store& store;
+  Clock& clock;
+  const PlanSource& plans;
+  Sessions& sessions;
+  Operations& operations;
+  provisioning::Machines& machines;
+  bool simulated = false;
+  WallTime started{};
+};
+
+void add_fleet_methods(Api& api, const Fleet& fleet);
+void add_tenant_methods(Api& api, const Fleet& fleet);
+void add_machine_methods(Api& api, const Fleet& fleet);
+void add_operation_methods(Api& api, const Fleet& fleet);
+void add_inventory_methods(Api& api, const Fleet& fleet);
+
+// Fleet/Status.
+Status fill_status(const Fleet& fleet, const pb::StatusRequest& request,
+                   pb::StatusResponse& response);
+
+}  // namespace frameworks

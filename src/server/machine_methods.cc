@@ -1,0 +1,45 @@
+// Machines: power, and tokens to join with.
+#include <fmt/format.h>
+
+#include "runtime/sessions/join.h"
+#include "server/handlers.h"
+#include "server/provision_step.h"
+
+namespace frameworks {
+namespace {
+
+Status set_power(const Fleet& fleet, const Caller& caller, const pb::SetPowerRequest& request) {
+  const SnapshotPtr snapshot = fleet.store.snapshot();
+  const auto* node = snapshot->find<pb::Node>(request.node());
+  if (node == nullptr)
+    return Error(Code::kNotFound, fmt::format("Node/{}: not found", request.node()));
+  if (node->spec().pool().empty())
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("Node/{}: belongs to no machine pool, its power is not ours to switch",
+                             request.node()));
+  const auto switched = fleet.machines.set_power(
+      request.node(), request.on() ? v1::MACHINE_POWER_ON : v1::MACHINE_POWER_OFF);
+  if (!switched) return switched.error();
+  return record_machine(fleet.store, caller.name, request.node(),
+                        request.on() ? pb::MACHINE_STATE_RUNNING : pb::MACHINE_STATE_STOPPED,
+                        request.on() ? "" : fmt::format("switched off by {}", caller.name),
+                        switched->ssh_host_key());
+}
+
+}  // namespace
+
+void add_machine_methods(Api& api, const Fleet& fleet) {
+  api.add<pb::SetPowerRequest, pb::SetPowerResponse>(
+      "frameworks.v1.Machines/SetPower", Runs::kWorker,
+      [fleet](const Caller& caller, const auto& request, auto&) {
+        return set_power(fleet, caller, request);
+      });
+  api.add<pb::CreateJoinTokenRequest, pb::CreateJoinTokenResponse>(
+      "frameworks.v1.Machines/CreateJoinToken", Runs::kWorker,
+      [&store = fleet.store](const Caller& caller, const auto& request, auto& response) -> Status {
+        ASSIGN_OR_RETURN(response, create_join_token(store, caller.name, request));
+        return {};
+      });
+}
+
+}  // namespace frameworks

@@ -1,0 +1,97 @@
+// quartermaster: serves the fleet's API, keeps its model, brings the world to it.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "server/notify.h"
+#include "server/quartermaster.h"
+
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  quartermaster --state /var/lib/frameworks --collection ansible --hostd /run/frameworks/hostd.sock
+  quartermaster --state /tmp/fleet --machines simulated
+
+The first start makes STATE/admin.token (the administrator's token) and STATE/ca.pem (the CA that
+clients trust). REST is plain HTTP and takes tokens from this host only; gRPC is TLS.
+)";
+
+// The signals that end the server are taken by wait_for_end() alone, in every thread.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+void wait_for_end(const sigset_t& signals) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+  spdlog::info("stopping: {}", signal == SIGINT ? "interrupted" : "asked to");
+}
+
+void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
+                     std::string& machines, std::string& heartbeat, std::string& log) {
+  app.footer(kExamples);
+  app.set_version_flag("--version", FW_VERSION);
+  app.add_option("--state", options.state, "Folder that holds everything to keep")->required();
+  app.add_option("--listen-grpc", options.listen_grpc, "ADDRESS:PORT of gRPC (TLS)")
+      ->capture_default_str();
+  app.add_option("--listen-rest", options.listen_rest, "ADDRESS:PORT of REST and events (HTTP)")
+      ->capture_default_str();
+  app.add_option("--advertise", options.advertise,
+                 "ADDRESS:PORT that agents dial [where gRPC listens]");
+  app.add_option("--hostd", options.hostd, "Socket of frameworks-hostd, which owns local machines")
+      ->capture_default_str();
+  app.add_option("--collection", options.collection,
+                 "Folder with ansible_collections/frameworks/infra")
+      ->capture_default_str();
+  app.add_option("--machines", machines, "hostd: real local machines; simulated: none at all")
+      ->check(CLI::IsMember({"hostd", "simulated"}))
+      ->capture_default_str();
+  app.add_option("--heartbeat", heartbeat, "How often nodes tell that they live, e.g. 1s, 10s")
+      ->capture_default_str();
+  app.add_option("--log", log, "debug, info, warn or error")->capture_default_str();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  frameworks::QuartermasterOptions options;
+  options.hostd = "/run/frameworks/hostd.sock";
+  options.collection = "ansible";
+  std::string machines = "hostd";
+  std::string heartbeat = "1s";
+  std::string log = "info";
+  CLI::App app("Serves a fleet: its model, its plans, its nodes.", "quartermaster");
+  declare_options(app, options, machines, heartbeat, log);
+  CLI11_PARSE(app, argc, argv);
+
+  frameworks::init_logging("quartermaster", log);
+  const sigset_t signals = block_signals();
+  options.simulated = machines == "simulated";
+  const auto interval = frameworks::parse_duration(heartbeat);
+  if (!interval || *interval < std::chrono::milliseconds(100)) {
+    spdlog::error("--heartbeat {}: not a duration of at least 100ms", heartbeat);
+    return 2;
+  }
+  options.heartbeat = *interval;
+
+  auto server = frameworks::Quartermaster::start(options);
+  if (!server) {
+    spdlog::error("{}", server.error().text());
+    return 1;
+  }
+  frameworks::notify_service_manager("READY=1");
+  wait_for_end(signals);
+  frameworks::notify_service_manager("STOPPING=1");
+  server->reset();
+  return 0;
+}

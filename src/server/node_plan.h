@@ -1,0 +1,16 @@
+// A node's whole plan, composed from the layers: the one place that knows which sections there are.
+#pragma once
+
+#include "runtime/sessions/plan_source.h"
+
+namespace frameworks {
+
+class NodePlans final : public PlanSource {
+ public:
+  [[nodiscard]] std::vector<std::string> sections() const override;
+  [[nodiscard]] pb::PlanUpdate plan(const Snapshot& snapshot, const pb::Node& node) const override;
+  [[nodiscard]] std::set<std::string> affected(const Snapshot& after,
+                                               std::span<const Change> changes) const override;
+};
+
+}  // namespace frameworks

@@ -1,0 +1,251 @@
+#include "server/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "config/mesh/mesh_plan.h"
+#include "machine/network_security/firewall_plan.h"
+#include "machine/provisioning/pool_plan.h"
+#include "model/diff.h"
+#include "model/pack.h"
+#include "model/validate.h"
+#include "runtime/inventory/inventory.h"
+#include "runtime/orchestration/placement_plan.h"
+#include "runtime/tenants/tenancy_plan.h"
+#include "server/derive.h"
+
+namespace frameworks {
+namespace {
+
+struct Items {
+  std::vector<Resource> resources;
+  Origins origins;
+};
+
+Violation violation_of(const pb::FleetItem& item, std::string object, std::string message) {
+  return {item.origin().file(), item.origin().line(), std::move(object), "", std::move(message)};
+}
+
+Result<Items> read_items(const pb::ApplyRequest& request) {
+  Items out;
+  std::vector<Violation> violations;
+  std::set<ResourceKey> seen;
+  for (const pb::FleetItem& item : request.items()) {
+    auto resource = unpack(item.resource());
+    if (!resource) {
+      violations.push_back(violation_of(item, "", resource.error().message()));
+      continue;
+    }
+    const ResourceKey key = resource->key();
+    if (resource->kind().system_owned)
+      violations.push_back(violation_of(item, key.text(), "only the system writes this kind"));
+    if (!seen.insert(key).second)
+      violations.push_back(violation_of(item, key.text(), "is given twice: remove one"));
+    out.origins.add(key, item.origin().file(), item.origin().line());
+    out.resources.push_back(std::move(*resource));
+  }
+  if (!violations.empty()) return Error::invalid(std::move(violations));
+  return out;
+}
+
+const google::protobuf::FieldDescriptor* field_of(const Message& message, const char* name) {
+  return message.GetDescriptor()->FindFieldByName(name);
+}
+
+// What is stored with labels, annotations and spec of the item.
+Resource merged(const Resource* stored, const Resource& item) {
+  const Kind& kind = item.kind();
+  std::shared_ptr<Message> message(item.message().New());
+  if (stored != nullptr) message->CopyFrom(stored->message());
+  pb::Metadata& metadata = kind.mutable_metadata(*message);
+  metadata.set_name(item.metadata().name());
+  metadata.set_tenant(item.metadata().tenant());
+  *metadata.mutable_labels() = item.metadata().labels();
+  *metadata.mutable_annotations() = item.metadata().annotations();
+  (*metadata.mutable_annotations())[kAppliedAnnotation] = "true";
+  const auto* spec = field_of(*message, "spec");
+  const auto* reflection = message->GetReflection();
+  reflection->MutableMessage(message.get(), spec)
+      ->CopyFrom(reflection->GetMessage(item.message(), spec));
+  return with_defaults(Resource(kind, message));
+}
+
+bool was_applied(const Resource& resource) {
+  return resource.metadata().annotations().contains(kAppliedAnnotation);
+}
+
+void prune(Transaction& transaction, const std::vector<Resource>& items) {
+  std::set<ResourceKey> listed;
+  for (const Resource& item : items) listed.insert(item.key());
+  std::vector<ResourceKey> gone;
+  for (const Kind& kind : all_kinds())
+    for (const Resource& resource : transaction.snapshot().list(kind))
+      if (was_applied(resource) && !listed.contains(resource.key())) gone.push_back(resource.key());
+  // Kinds come after those they reference: remove in reverse.
+  for (auto key = gone.rbegin(); key != gone.rend(); ++key) transaction.remove(*key);
+}
+
+// Derives and validates what the edit wrote, and notes it for the plan.
+Status complete(Transaction& transaction, const Snapshot& before, const Origins& origins,
+                PlannedChange& outcome) {
+  RETURN_IF_ERROR(derive(transaction));
+  const auto keys = transaction.changed();
+  RETURN_IF_ERROR(validate_fleet(transaction.snapshot(), keys, origins, &before));
+  outcome = {before, transaction.snapshot(), keys};
+  return {};
+}
+
+std::vector<pb::PlanStep> explain_model(const PlannedChange& change) {
+  std::vector<pb::PlanStep> steps;
+  std::vector<ResourceKey> keys = change.keys;
+  std::sort(keys.begin(), keys.end());
+  for (const ResourceKey& key : keys) {
+    const Resource* before = change.before.find(key);
+    const Resource* after = change.after.find(key);
+    const Resource* any = after != nullptr ? after : before;
+    // What is derived is told by its layer.
+    const bool derived = any == nullptr || any->kind().system_owned ||
+                         (key.kind == "Node" && !any->as<pb::Node>().spec().pool().empty());
+    if (derived) continue;
+    auto changes = diff(before == nullptr ? nullptr : &before->message(),
+                        after == nullptr ? nullptr : &after->message());
+    if (changes.empty() && before != nullptr && after != nullptr) continue;
+    std::erase_if(changes, [](const pb::FieldChange& field) {
+      return field.field().find(kAppliedAnnotation) != std::string::npos;
+    });
+    pb::PlanStep step;
+    step.set_layer("model");
+    step.set_action(before == nullptr ? "create" : after == nullptr ? "delete" : "update");
+    step.set_object(key.text());
+    step.set_summary(before == nullptr || after == nullptr || changes.empty()
+                         ? fmt::format("{} {}", step.action(), key.text())
+                         : fmt::format("update {}: {} {}", key.text(), changes.size(),
+                                       changes.size() == 1 ? "field" : "fields"));
+    for (auto& field : changes) *step.add_changes() = std::move(field);
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
+// Nodes whose plan differs, whether or not a step names them.
+std::set<std::string> replanned_nodes(const PlannedChange& change, const PlanSource& source) {
+  std::vector<Change> changes;
+  for (const ResourceKey& key : change.keys) {
+    const Resource* before = change.before.find(key);
+    const Resource* after = change.after.find(key);
+    changes.push_back({0, {}, "", key, before == nullptr ? Resource() : *before,
+                       after == nullptr ? Resource() : *after});
+  }
+  std::set<std::string> out;
+  for (const std::string& name : source.affected(change.after, changes)) {
+    const auto* before = change.before.find<pb::Node>(name);
+    const auto* after = change.after.find<pb::Node>(name);
+    const bool same = before != nullptr && after != nullptr &&
+                      [&](auto old_plan, auto new_plan) {
+                        old_plan.set_revision(0);
+                        new_plan.set_revision(0);
+                        return old_plan.SerializeAsString() == new_plan.SerializeAsString();
+                      }(source.plan(change.before, *before), source.plan(change.after, *after));
+    if (!same) out.insert(name);
+  }
+  return out;
+}
+
+pb::BlastRadius blast_radius(const PlannedChange& change, const pb::Plan& plan,
+                             const PlanSource& source) {
+  std::set<std::string> nodes = replanned_nodes(change, source);
+  std::set<std::string> clusters;
+  std::set<std::string> tenants;
+  for (const pb::PlanStep& step : plan.steps()) {
+    const std::string& object = step.object();
+    const std::string name = object.starts_with("Node/") ? object.substr(5) : object;
+    if (change.after.find<pb::Node>(name) != nullptr || change.before.find<pb::Node>(name) != nullptr)
+      nodes.insert(name);
+  }
+  for (const ResourceKey& key : change.keys) {
+    if (key.kind == "Cluster") clusters.insert(key.name);
+    if (key.kind == "Tenant") tenants.insert(key.name);
+    if (!key.tenant.empty()) tenants.insert(key.tenant);
+  }
+  for (const std::string& name : nodes)
+    for (const Snapshot* snapshot : {&change.before, &change.after})
+      if (const auto* node = snapshot->find<pb::Node>(name)) clusters.insert(node->spec().cluster());
+  for (const auto& grant : change.after.list<pb::Grant>())
+    if (clusters.contains(grant->spec().cluster())) tenants.insert(grant->metadata().tenant());
+  pb::BlastRadius out;
+  for (const auto& name : nodes) out.add_nodes(name);
+  for (const auto& name : tenants) out.add_tenants(name);
+  for (const auto& name : clusters) out.add_clusters(name);
+  return out;
+}
+
+}  // namespace
+
+Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome) {
+  ASSIGN_OR_RETURN(Items read, read_items(request));
+  const auto items = std::make_shared<Items>(std::move(read));
+  return Edit([items, outcome, pruning = request.prune(),
+               revision = request.if_revision()](Transaction& transaction) -> Status {
+    const Snapshot before = transaction.snapshot();
+    if (revision != 0 && before.revision() != revision)
+      return Error(Code::kAborted,
+                   fmt::format("the fleet is at revision {}, not {}: plan again",
+                               before.revision(), revision));
+    for (const Resource& item : items->resources)
+      transaction.put(merged(before.find(item.key()), item));
+    if (pruning) prune(transaction, items->resources);
+    return complete(transaction, before, items->origins, *outcome);
+  });
+}
+
+Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<PlannedChange> outcome) {
+  const Kind* kind = find_kind(request.kind());
+  if (kind == nullptr)
+    return Error(Code::kInvalidArgument, fmt::format("unknown kind \"{}\"", request.kind()));
+  // Deleting a join token takes it back; everything else of the system's goes with what made it.
+  if (kind->system_owned && kind->name != "JoinToken")
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("{}: only the system deletes this kind", kind->name));
+  const ResourceKey key{kind->name, request.tenant(), request.name()};
+  return Edit([key, outcome](Transaction& transaction) -> Status {
+    const Snapshot before = transaction.snapshot();
+    const Resource* stored = before.find(key);
+    if (stored == nullptr) return Error(Code::kNotFound, fmt::format("{}: not found", key.text()));
+    if (key.kind == "Node" && !stored->as<pb::Node>().spec().pool().empty())
+      return Error(Code::kFailedPrecondition,
+                   fmt::format("{}: belongs to MachinePool/{}: lower the pool's count instead",
+                               key.text(), stored->as<pb::Node>().spec().pool()));
+    transaction.remove(key);
+    return complete(transaction, before, {}, *outcome);
+  });
+}
+
+bool changes_anything(const PlannedChange& change) {
+  return std::any_of(change.keys.begin(), change.keys.end(), [&](const ResourceKey& key) {
+    const Resource* before = change.before.find(key);
+    const Resource* after = change.after.find(key);
+    if (before == nullptr || after == nullptr) return before != after;
+    return !diff(&before->message(), &after->message()).empty();
+  });
+}
+
+pb::Plan explain(const PlannedChange& change, const PlanSource& source) {
+  pb::Plan plan;
+  plan.set_revision(change.before.revision());
+  const auto add = [&](std::vector<pb::PlanStep> steps) {
+    for (pb::PlanStep& step : steps) *plan.add_steps() = std::move(step);
+  };
+  add(explain_model(change));
+  add(explain_machines(change.before, change.after));
+  add(explain_firewall(change.before, change.after));
+  add(explain_configuration(change.before, change.after));
+  add(explain_mesh(change.before, change.after));
+  add(explain_placement(change.before, change.after));
+  add(explain_tenants(change.before, change.after));
+  if (plan.steps_size() > 0) *plan.mutable_blast_radius() = blast_radius(change, plan, source);
+  return plan;
+}
+
+}  // namespace frameworks

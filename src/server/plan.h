@@ -1,0 +1,40 @@
+// Changes of the fleet as one transaction, and the plan that says beforehand what they will do.
+//
+// A plan goes layer by layer: what changes in the model, then which machines, hosts, peers, filters,
+// instances and entitlements follow, and whom it touches. It is empty when nothing is left to do.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "frameworks/v1/fleet_api.pb.h"
+#include "runtime/sessions/plan_source.h"
+#include "store/store.h"
+
+namespace frameworks {
+
+// Marks resources that an apply created or updated: only these are pruned.
+inline constexpr const char* kAppliedAnnotation = "frameworks/applied";
+
+// The fleet before and after a planned change, filled when its edit runs.
+struct PlannedChange {
+  Snapshot before;
+  Snapshot after;
+  std::vector<ResourceKey> keys;  // what the edit touched
+};
+
+// Both edits derive what follows and validate the outcome, so that all is refused together or written
+// together. `outcome` is filled when the edit succeeded.
+
+// kInvalidArgument with every violation, each with the origin of its item.
+Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome);
+// kNotFound; kFailedPrecondition for what the system owns; kInvalidArgument while something still
+// references it.
+Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<PlannedChange> outcome);
+
+// Whether the model differs at all, derived resources included.
+bool changes_anything(const PlannedChange& change);
+
+pb::Plan explain(const PlannedChange& change, const PlanSource& source);
+
+}  // namespace frameworks

@@ -1,0 +1,84 @@
+#include "server/public_form.h"
+
+#include <map>
+#include <mutex>
+
+#include "frameworks/v1/options.pb.h"
+#include "model/json.h"
+#include "model/pack.h"
+
+namespace frameworks {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+
+bool is_ours(const Descriptor& descriptor) { return descriptor.file()->package() == "frameworks.v1"; }
+
+// Whether messages of this type can hold a secret at any depth.
+bool holds_secrets(const Descriptor& descriptor) {
+  static std::mutex mutex;
+  static std::map<const Descriptor*, bool> known;
+  {
+    std::lock_guard lock(mutex);
+    const auto [at, added] = known.try_emplace(&descriptor, false);
+    if (!added) return at->second;  // also ends the walk through recursive types
+  }
+  bool holds = false;
+  for (int i = 0; i < descriptor.field_count(); ++i) {
+    const FieldDescriptor& field = *descriptor.field(i);
+    holds |= field.options().GetExtension(pb::rules).secret();
+    const Descriptor* type = field.message_type();
+    if (type != nullptr && is_ours(*type)) holds |= holds_secrets(*type);
+  }
+  std::lock_guard lock(mutex);
+  return known[&descriptor] = holds;
+}
+
+void mask_field(Message& message, const FieldDescriptor& field) {
+  const auto& reflection = *message.GetReflection();
+  const std::string mask(kSecretMask);
+  if (field.is_map()) {
+    const FieldDescriptor& value = *field.message_type()->map_value();
+    for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
+      Message& entry = *reflection.MutableRepeatedMessage(&message, &field, i);
+      if (value.cpp_type() == FieldDescriptor::CPPTYPE_STRING)
+        entry.GetReflection()->SetString(&entry, &value, mask);
+    }
+  } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING && !field.is_repeated()) {
+    if (reflection.HasField(message, &field)) reflection.SetString(&message, &field, mask);
+  } else {
+    reflection.ClearField(&message, &field);
+  }
+}
+
+void mask(Message& message) {
+  const auto& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    if (field->options().GetExtension(pb::rules).secret()) {
+      mask_field(message, *field);
+    } else if (field->message_type() != nullptr && !field->is_map() &&
+               is_ours(*field->message_type())) {
+      if (!field->is_repeated()) {
+        mask(*reflection.MutableMessage(&message, field));
+      } else {
+        for (int i = 0; i < reflection.FieldSize(message, field); ++i)
+          mask(*reflection.MutableRepeatedMessage(&message, field, i));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+google::protobuf::Any public_form(const Resource& resource) {
+  if (!holds_secrets(*resource.kind().descriptor)) return pack(resource);
+  std::shared_ptr<Message> copy(resource.message().New());
+  copy->CopyFrom(resource.message());
+  mask(*copy);
+  return pack(Resource(resource.kind(), copy));
+}
+
+}  // namespace frameworks

@@ -1,0 +1,314 @@
+#include "server/quartermaster.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <boost/json.hpp>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/ip.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "config/system/ansible_configurator.h"
+#include "config/system/fake_configurator.h"
+#include "machine/certificates/authority.h"
+#include "machine/provisioning/fake_machines.h"
+#include "machine/provisioning/hostd_machines.h"
+#include "model/words.h"
+#include "runtime/health/health_monitor.h"
+#include "server/agents_service.h"
+#include "server/configure_step.h"
+#include "server/converge_step.h"
+#include "server/derive.h"
+#include "server/handlers.h"
+#include "server/node_plan.h"
+#include "server/provision_step.h"
+#include "server/rest_server.h"
+#include "server/unfinished.h"
+
+namespace frameworks {
+namespace {
+
+constexpr int kWorkers = 8;
+constexpr size_t kWorkQueue = 1024;
+
+// Held for the server's life: two servers on one state folder would both write its log.
+Result<Fd> lock_state(const std::filesystem::path& state) {
+  std::error_code error;
+  std::filesystem::create_directories(state, error);
+  if (error)
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("state folder {}: {}", state.string(), error.message()));
+  if (chmod(state.c_str(), 0700) != 0) return errno_error("chmod " + state.string());
+  Fd lock(open((state / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock.valid()) return errno_error("open " + (state / "lock").string());
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("state folder {}: another quartermaster uses it", state.string()));
+  return lock;
+}
+
+// The server's own key for configuring machines over SSH, made once.
+Result<std::string> ssh_public_key(const std::filesystem::path& state) {
+  const auto path = state / "ssh_key";
+  const auto pub = state / "ssh_key.pub";
+  if (!std::filesystem::exists(pub)) {
+    std::filesystem::remove(path);  // half of a pair: a crash in the midst of making it
+    RETURN_IF_ERROR(run_checked({.argv = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C",
+                                          "quartermaster", "-f", path.string()}}));
+  }
+  ASSIGN_OR_RETURN(const std::string text, read_file(pub));
+  return std::string(trim(text));
+}
+
+// Every address that clients may know the server by.
+std::vector<std::string> server_addresses(const QuartermasterOptions& options,
+                                          std::vector<std::string>& names) {
+  std::vector<std::string> out{"127.0.0.1", "::1"};
+  for (const std::string& at : {options.listen_grpc, options.advertise}) {
+    const auto parsed = parse_host_port(at);
+    if (!parsed || parsed->host == "0.0.0.0" || parsed->host == "::") continue;
+    auto& list = IpAddress::parse(parsed->host) ? out : names;
+    if (std::find(list.begin(), list.end(), parsed->host) == list.end())
+      list.push_back(parsed->host);
+  }
+  return out;
+}
+
+class Server final : public Quartermaster {
+ public:
+  explicit Server(const QuartermasterOptions& options) : options_(options) {}
+
+  ~Server() override {
+    // What answers to the transports first, then the transports, then what their calls use.
+    if (workers_) workers_->stop();
+    rest_.reset();
+    grpc_.reset();
+    operations_.reset();
+  }
+
+  Status begin() {
+    ASSIGN_OR_RETURN(lock_, lock_state(options_.state));
+    RETURN_IF_ERROR(open_store());
+    RETURN_IF_ERROR(watch_nodes());
+    RETURN_IF_ERROR(prepare_operations());
+    add_methods();
+    add_metrics();
+    RETURN_IF_ERROR(serve());
+    // Last: steps that are taken up again may wait for nodes to connect.
+    RETURN_IF_ERROR(operations_->resume_all());
+    return announce();
+  }
+
+  int grpc_port() const override { return grpc_->port(); }
+  int rest_port() const override { return rest_->port(); }
+
+ private:
+  Status open_store() {
+    ASSIGN_OR_RETURN(auto authority, Authority::load_or_create(options_.state, clock_));
+    authority_.emplace(std::move(authority));
+    ASSIGN_OR_RETURN(auto authentication, Authentication::load_or_create(options_.state));
+    authentication_.emplace(std::move(authentication));
+    ASSIGN_OR_RETURN(auto log, open_sqlite_log((options_.state / "fleet.db").string()));
+    ASSIGN_OR_RETURN(store_, Store::open(std::move(log), clock_, {}, derive));
+    const auto derived = store_->write("system/derive", derive_everything);
+    if (!derived) return derived.error();
+    return {};
+  }
+
+  Status watch_nodes() {
+    HealthTimes times;
+    times.interval = options_.heartbeat;
+    ASSIGN_OR_RETURN(health_, HealthMonitor::start(*store_, clock_, times));
+    Sessions::Options options;
+    options.heartbeat = options_.heartbeat;
+    options.sign = signer();
+    options.on_alive = [this](const std::string& node) {
+      if (!is_unplugged(node)) health_->heartbeat(node);
+    };
+    options.on_check = [this](const std::string& node, const pb::CheckReport& report) {
+      if (!is_unplugged(node)) health_->report(node, report);
+    };
+    ASSIGN_OR_RETURN(sessions_, Sessions::start(*store_, clock_, plans_, std::move(options)));
+    desk_ = std::make_unique<JoinDesk>(*store_, clock_, signer(), authority_->certificate_pem());
+    return {};
+  }
+
+  // A simulated node goes on talking when its machine, which is none, is switched off.
+  bool is_unplugged(const std::string& node) const {
+    if (!options_.simulated) return false;
+    const SnapshotPtr snapshot = store_->snapshot();
+    const auto* found = snapshot->find<pb::Node>(node);
+    return found != nullptr && is_switched_off(*found);
+  }
+
+  SignNode signer() {
+    return [this](std::string_view request, std::string_view node) -> Result<NodeCertificate> {
+      ASSIGN_OR_RETURN(IssuedCertificate issued, authority_->sign_node(request, node));
+      return NodeCertificate{std::move(issued.pem), std::move(issued.serial)};
+    };
+  }
+
+  Status prepare_operations() {
+    ProvisionStep provision{*machines_for(), host_address(), {}};
+    if (options_.simulated) {
+      RETURN_IF_ERROR(remember_simulated_machines());
+      configurator_ = std::make_unique<FakeConfigurator>(options_.state / "simulated");
+      std::filesystem::create_directories(options_.state / "simulated");
+    } else {
+      ASSIGN_OR_RETURN(const std::string key, ssh_public_key(options_.state));
+      provision.authorized_keys.push_back(key);
+      AnsibleOptions ansible;
+      ansible.collections = options_.collection;
+      ansible.private_key = options_.state / "ssh_key";
+      configurator_ = make_ansible_configurator(std::move(ansible));
+    }
+    const ConfigureStep configure{*configurator_, advertised(), authority_->certificate_pem()};
+    const ConvergeStep converge{*sessions_};
+    operations_ = std::make_unique<Operations>(*store_, clock_, options_.state / "operations");
+    operations_->register_type(
+        "apply",
+        {{"provision", "machine", [provision](OperationContext& c) { return provision.run(c); }},
+         {"configure", "config", [configure](OperationContext& c) { return configure.run(c); }},
+         {"converge", "runtime", [converge](OperationContext& c) { return converge.run(c); }}});
+    return {};
+  }
+
+  provisioning::Machines* machines_for() {
+    if (options_.simulated)
+      machines_ = std::make_unique<provisioning::FakeMachines>();
+    else
+      machines_ = provisioning::connect_hostd(options_.hostd);
+    return machines_.get();
+  }
+
+  // Simulated machines are in memory only: those that an earlier server had are made again.
+  Status remember_simulated_machines() {
+    const SnapshotPtr snapshot = store_->snapshot();
+    const auto nodes = local_nodes(*snapshot);
+    if (nodes.empty()) return {};
+    RETURN_IF_ERROR(machines_->ensure_fabric(fabric_of(*snapshot, host_address())));
+    for (const auto& node : nodes) {
+      if (node->status().machine().state() == pb::MACHINE_STATE_UNSPECIFIED) continue;
+      RETURN_IF_ERROR(machines_->ensure(machine_spec(*snapshot, *node, {})));
+      if (is_switched_off(*node))
+        RETURN_IF_ERROR(
+            machines_->set_power(node->metadata().name(), v1::MACHINE_POWER_OFF));
+    }
+    return {};
+  }
+
+  std::string advertised() const {
+    return options_.advertise.empty() ? options_.listen_grpc : options_.advertise;
+  }
+  std::string host_address() const {
+    const auto at = parse_host_port(advertised());
+    return at && IpAddress::parse(at->host) ? at->host : std::string();
+  }
+
+  void add_methods() {
+    const Fleet fleet{*store_, clock_, plans_, *sessions_, *operations_, *machines_,
+                      options_.simulated, clock_.wall()};
+    add_fleet_methods(api_, fleet);
+    add_tenant_methods(api_, fleet);
+    add_machine_methods(api_, fleet);
+    add_operation_methods(api_, fleet);
+    add_inventory_methods(api_, fleet);
+  }
+
+  void add_metrics() {
+    using Samples = std::vector<Metrics::Sample>;
+    metrics_.add("quartermaster_revision", "gauge", "Revision of the newest write.", [this] {
+      return Samples{{"", static_cast<double>(store_->revision())}};
+    });
+    metrics_.add("quartermaster_sessions", "gauge", "Nodes that are connected.", [this] {
+      return Samples{{"", static_cast<double>(sessions_->connected())}};
+    });
+    metrics_.add("quartermaster_joins_total", "counter", "Nodes that joined since start.", [this] {
+      return Samples{{"", static_cast<double>(desk_->joined())}};
+    });
+    metrics_.add("quartermaster_joins_refused_total", "counter",
+                 "Tries to join that were refused since start, by reason.", [this] {
+                   Samples out;
+                   for (int i = 0; i < kJoinRefusals; ++i) {
+                     const auto reason = static_cast<JoinRefusal>(i);
+                     out.push_back({fmt::format("reason=\"{}\"", join_refusal_name(reason)),
+                                    static_cast<double>(desk_->refused(reason))});
+                   }
+                   return out;
+                 });
+    metrics_.add("quartermaster_nodes", "gauge", "Nodes by health.", [this] {
+      std::map<std::string, int> count;
+      for (const auto& node : store_->snapshot()->list<pb::Node>()) {
+        const std::string state = word(node->status().health().state());
+        ++count[state.empty() ? "unknown" : state];
+      }
+      Samples out;
+      for (const auto& [state, nodes] : count)
+        out.push_back({fmt::format("state=\"{}\"", state), static_cast<double>(nodes)});
+      return out;
+    });
+  }
+
+  Status serve() {
+    workers_ = std::make_unique<Workers>(kWorkers, kWorkQueue);
+    const ApiServing serving{api_, *authentication_, *workers_, metrics_};
+    agents_ = std::make_unique<AgentsService>(*desk_, *sessions_, metrics_);
+    std::vector<std::string> names{"quartermaster", "localhost"};
+    const auto addresses = server_addresses(options_, names);
+    ASSIGN_OR_RETURN(const KeyAndCertificate server, authority_->issue_server(names, addresses));
+    ASSIGN_OR_RETURN(
+        grpc_, GrpcTransport::start(
+                   options_.listen_grpc,
+                   {server.key_pem, server.certificate_pem, authority_->certificate_pem()}, serving,
+                   *agents_));
+    ASSIGN_OR_RETURN(rest_, RestServer::start(options_.listen_rest, serving));
+    return {};
+  }
+
+  // Ports may have been chosen by the system: they are left where scripts find them.
+  Status announce() {
+    const boost::json::object ports{{"grpc", grpc_port()}, {"rest", rest_port()}};
+    RETURN_IF_ERROR(write_file(options_.state / "listening.json",
+                               boost::json::serialize(ports) + "\n", 0644));
+    spdlog::info("serving revision {}: gRPC on {} (port {}), REST on {} (port {}){}",
+                 store_->revision(), options_.listen_grpc, grpc_port(), options_.listen_rest,
+                 rest_port(), options_.simulated ? "; machines are simulated, none is real" : "");
+    return {};
+  }
+
+  // In order of dependency: what is below uses what is above.
+  const QuartermasterOptions options_;
+  Clock& clock_ = system_clock();
+  Fd lock_;
+  std::optional<Authority> authority_;
+  std::optional<Authentication> authentication_;
+  NodePlans plans_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<HealthMonitor> health_;
+  std::unique_ptr<Sessions> sessions_;
+  std::unique_ptr<JoinDesk> desk_;
+  std::unique_ptr<provisioning::Machines> machines_;
+  std::unique_ptr<Configurator> configurator_;
+  std::unique_ptr<Operations> operations_;
+  Api api_;
+  Metrics metrics_;
+  std::unique_ptr<Workers> workers_;
+  std::unique_ptr<AgentsService> agents_;
+  std::unique_ptr<GrpcTransport> grpc_;
+  std::unique_ptr<RestServer> rest_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Quartermaster>> Quartermaster::start(const QuartermasterOptions& options) {
+  auto server = std::make_unique<Server>(options);
+  RETURN_IF_ERROR(server->begin());
+  return std::unique_ptr<Quartermaster>(std::move(server));
+}
+
+}  // namespace frameworks

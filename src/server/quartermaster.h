@@ -1,0 +1,38 @@
+// The server, wired: store, health, sessions, operations, API, both transports.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+namespace frameworks {
+
+struct QuartermasterOptions {
+  std::filesystem::path state;
+  std::string listen_grpc = "127.0.0.1:19002";
+  std::string listen_rest = "127.0.0.1:18002";
+  // "address:port" that agents dial; empty: where gRPC listens.
+  std::string advertise;
+  // frameworks-hostd's socket; unused when simulated.
+  std::filesystem::path hostd;
+  // Holds ansible_collections/frameworks/infra; unused when simulated.
+  std::filesystem::path collection;
+  bool simulated = false;
+  Duration heartbeat = std::chrono::seconds(1);
+};
+
+class Quartermaster {
+ public:
+  // Makes the state folder when missing, takes up what an earlier server left, and serves when it
+  // returns. kFailedPrecondition when another server uses the state folder.
+  static Result<std::unique_ptr<Quartermaster>> start(const QuartermasterOptions& options);
+  virtual ~Quartermaster() = default;  // ends calls, leaves operations to be taken up again
+
+  [[nodiscard]] virtual int grpc_port() const = 0;
+  [[nodiscard]] virtual int rest_port() const = 0;
+};
+
+}  // namespace frameworks

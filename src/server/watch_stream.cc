@@ -1,0 +1,127 @@
+#include "server/watch_stream.h"
+
+#include <fmt/format.h>
+
+#include <deque>
+#include <set>
+
+#include "server/public_form.h"
+
+namespace frameworks {
+namespace {
+
+constexpr size_t kBatch = 256;
+
+class WatchStream final : public ReplyStream {
+ public:
+  WatchStream(SnapshotPtr first, std::vector<const Kind*> kinds,
+              std::unique_ptr<Subscription> subscription)
+      : first_(std::move(first)), kinds_(std::move(kinds)), subscription_(std::move(subscription)) {
+    for (const Kind* kind : kinds_) wanted_.insert(kind->name);
+  }
+
+  Result<State> next(Message& out) override {
+    auto& event = static_cast<pb::WatchEvent&>(out);
+    if (first_ != nullptr && next_present(event)) return State::kMessage;
+    while (ready_.empty()) {
+      ASSIGN_OR_RETURN(const auto changes, subscription_->next(kBatch));
+      if (changes.empty()) {
+        if (synced_) return State::kWait;
+        return sync(event);
+      }
+      queue(changes);
+    }
+    event = std::move(ready_.front());
+    ready_.pop_front();
+    return State::kMessage;
+  }
+
+ private:
+  State sync(pb::WatchEvent& event) {
+    synced_ = true;
+    event.set_type(pb::WATCH_EVENT_TYPE_SYNCED);
+    event.set_revision(revision_);
+    return State::kMessage;
+  }
+
+  // The resources that were there at the start, a kind at a time; then the mark that ends them.
+  bool next_present(pb::WatchEvent& event) {
+    while (at_ == present_.size()) {
+      if (kind_ == kinds_.size()) {
+        revision_ = first_->revision();
+        first_.reset();
+        present_.clear();
+        sync(event);
+        return true;
+      }
+      present_ = first_->list(*kinds_[kind_++]);
+      at_ = 0;
+    }
+    event.set_type(pb::WATCH_EVENT_TYPE_PUT);
+    *event.mutable_resource() = public_form(present_[at_++]);
+    // Continuing in the midst of the beginning is not possible: it starts again from 0.
+    event.set_revision(0);
+    return true;
+  }
+
+  // Only the last event of a transaction carries its revision: continuing from an earlier one repeats
+  // the transaction rather than losing its rest.
+  void queue(const std::vector<Change>& changes) {
+    for (const Change& change : changes) {
+      if (change.revision != revision_ && !ready_.empty()) ready_.back().set_revision(last_);
+      revision_ = change.revision;
+      if (!wanted_.contains(change.key.kind)) continue;
+      last_ = change.revision;
+      pb::WatchEvent event;
+      event.set_type(change.after ? pb::WATCH_EVENT_TYPE_PUT : pb::WATCH_EVENT_TYPE_DELETE);
+      *event.mutable_resource() = public_form(subject(change));
+      event.set_revision(change.revision - 1);
+      ready_.push_back(std::move(event));
+    }
+    if (!ready_.empty()) ready_.back().set_revision(last_);
+  }
+
+  static Resource subject(const Change& change) {
+    if (change.after) return change.after;
+    if (change.before) return change.before;
+    const Kind& kind = *find_kind(change.key.kind);
+    std::shared_ptr<Message> message = kind.make();
+    kind.mutable_metadata(*message).set_name(change.key.name);
+    kind.mutable_metadata(*message).set_tenant(change.key.tenant);
+    return Resource(kind, message);
+  }
+
+  SnapshotPtr first_;  // until its resources were told
+  std::vector<const Kind*> kinds_;
+  std::set<std::string> wanted_;
+  std::unique_ptr<Subscription> subscription_;
+  std::vector<Resource> present_;
+  size_t kind_ = 0;
+  size_t at_ = 0;
+  std::deque<pb::WatchEvent> ready_;
+  Revision revision_ = 0;  // of the transaction told last
+  Revision last_ = 0;      // of the event queued last
+  bool synced_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const pb::WatchRequest& request,
+                                                Poke poke) {
+  std::vector<const Kind*> kinds;
+  for (const std::string& name : request.kinds()) {
+    const Kind* kind = find_kind(name);
+    if (kind == nullptr)
+      return Error(Code::kInvalidArgument, fmt::format("unknown kind \"{}\"", name));
+    kinds.push_back(kind);
+  }
+  if (kinds.empty())
+    for (const Kind& kind : all_kinds()) kinds.push_back(&kind);
+  SnapshotPtr first = request.from_revision() == 0 ? store.snapshot() : nullptr;
+  const Revision from = first != nullptr ? first->revision() : request.from_revision();
+  ASSIGN_OR_RETURN(auto subscription, store.subscribe(from, std::move(poke)));
+  return std::unique_ptr<ReplyStream>(std::make_unique<WatchStream>(
+      std::move(first), std::move(kinds), std::move(subscription)));
+}
+
+}  // namespace frameworks

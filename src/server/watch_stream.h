@@ -1,0 +1,17 @@
+// Fleet/Watch: every resource as it is, then changes, in order and without gaps.
+#pragma once
+
+#include <memory>
+
+#include "frameworks/v1/fleet_api.pb.h"
+#include "server/api.h"
+#include "store/store.h"
+
+namespace frameworks {
+
+// Holds one batch of changes at most; what a slow reader does not fetch stays in the store's window,
+// and beyond it the stream ends with kOutOfRange.
+Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const pb::WatchRequest& request,
+                                                Poke poke);
+
+}  // namespace frameworks
