@@ -31,8 +31,10 @@ constexpr int kControlPersistSeconds = 60;
 // {"all": {"hosts": {HOST: VARS}, "children": {GROUP: {"hosts": {HOST: {}}}}}}.
 json::object inventory_file(const json::object& inventory) {
   json::object hosts;
-  if (const json::value* meta = inventory.if_contains("_meta"); meta != nullptr && meta->is_object())
-    if (const json::value* vars = meta->get_object().if_contains("hostvars"); vars != nullptr && vars->is_object())
+  if (const json::value* meta = inventory.if_contains("_meta");
+      meta != nullptr && meta->is_object())
+    if (const json::value* vars = meta->get_object().if_contains("hostvars");
+        vars != nullptr && vars->is_object())
       hosts = vars->get_object();
   json::object children;
   for (const auto& [group, content] : inventory) {
@@ -67,7 +69,8 @@ std::string known_hosts(const ConfigureRun& run) {
     if (address == nullptr || !address->is_string()) continue;
     const int64_t number = port != nullptr && port->is_int64() ? port->get_int64() : 22;
     const std::string name(address->get_string());
-    text += number == 22 ? fmt::format("{} {}\n", name, key) : fmt::format("[{}]:{} {}\n", name, number, key);
+    text += number == 22 ? fmt::format("{} {}\n", name, key)
+                         : fmt::format("[{}]:{} {}\n", name, number, key);
   }
   return text;
 }
@@ -88,11 +91,13 @@ std::string variables_file(const ConfigureRun& run) {
 // A short name: the path of a control socket has to fit in 107 bytes.
 constexpr std::string_view kPrefix = "fwa";
 
-// Holds the lock of a run's directory; the kernel gives it back when the process dies, however it does.
+// Holds the lock of a run's directory; the kernel gives it back when the process dies, however it
+// does.
 Result<Fd> lock(const fs::path& directory, int create) {
   Fd fd(open((directory / "lock").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | create, 0600));
   if (!fd.valid()) return errno_error(fmt::format("open {}/lock", directory.string()));
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return errno_error(fmt::format("lock {}", directory.string()));
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+    return errno_error(fmt::format("lock {}", directory.string()));
   return fd;
 }
 
@@ -102,7 +107,9 @@ void sweep_abandoned(const fs::path& parent) {
   for (const auto& entry : fs::directory_iterator(parent, failed)) {
     struct stat info {};
     if (!entry.path().filename().string().starts_with(fmt::format("{}.", kPrefix))) continue;
-    if (lstat(entry.path().c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid()) continue;
+    if (lstat(entry.path().c_str(), &info) != 0 || !S_ISDIR(info.st_mode) ||
+        info.st_uid != geteuid())
+      continue;
     if (lock(entry.path(), 0)) fs::remove_all(entry.path(), failed);
   }
 }
@@ -125,16 +132,20 @@ class RunDirectory {
     return out;
   }
 
-  [[nodiscard]] std::string file(std::string_view name) const { return (directory_.path() / name).string(); }
+  [[nodiscard]] std::string file(std::string_view name) const {
+    return (directory_.path() / name).string();
+  }
 
   // Ends the SSH connections that were kept, so that nothing outlives the run.
   void close_connections() const {
     std::error_code failed;
     for (const auto& entry : fs::directory_iterator(directory_.path() / "c", failed)) {
-      const auto closed = frameworks::run({.argv = {"ssh", "-F", "none", "-o", "ControlPath=" + entry.path().string(),
-                                                    "-O", "exit", "closed"},
-                                           .timeout = std::chrono::seconds(5)});
-      if (!closed) spdlog::debug("close connection {}: {}", entry.path().string(), closed.error().message());
+      const auto closed =
+          frameworks::run({.argv = {"ssh", "-F", "none", "-o",
+                                    "ControlPath=" + entry.path().string(), "-O", "exit", "closed"},
+                           .timeout = std::chrono::seconds(5)});
+      if (!closed)
+        spdlog::debug("close connection {}: {}", entry.path().string(), closed.error().message());
     }
   }
 
@@ -145,7 +156,8 @@ class RunDirectory {
     return write_file(directory_.path() / name, content, 0600);
   }
 
-  [[nodiscard]] std::string configuration(const AnsibleOptions& options, const ConfigureRun& run) const {
+  [[nodiscard]] std::string configuration(const AnsibleOptions& options,
+                                          const ConfigureRun& run) const {
     const int forks = std::clamp(static_cast<int>(run.hosts.size()), 1, options.forks);
     std::string text = fmt::format(
         "[defaults]\n"
@@ -158,7 +170,8 @@ class RunDirectory {
         "local_tmp = {}\n"
         "timeout = 10\n",
         forks, file("tmp"));
-    if (!options.private_key.empty()) text += fmt::format("private_key_file = {}\n", options.private_key.string());
+    if (!options.private_key.empty())
+      text += fmt::format("private_key_file = {}\n", options.private_key.string());
     text += "[inventory]\nenable_plugins = yaml\n";
     text += fmt::format(
         "[ssh_connection]\n"
@@ -166,7 +179,8 @@ class RunDirectory {
         "retries = 3\n"
         "control_path_dir = {}\n"
         "ssh_args = -F none -o ControlMaster=auto -o ControlPersist={}s -o UserKnownHostsFile={} "
-        "-o GlobalKnownHostsFile=/dev/null -o PreferredAuthentications=publickey -o IdentitiesOnly=yes\n",
+        "-o GlobalKnownHostsFile=/dev/null -o PreferredAuthentications=publickey -o "
+        "IdentitiesOnly=yes\n",
         file("c"), kControlPersistSeconds, file("known_hosts"));
     return text;
   }
@@ -178,7 +192,8 @@ class RunDirectory {
 // The end of what Ansible said on standard error: the reason, without its repeated advice.
 std::string last_words(const std::string& err, const PlaybookOutput& output) {
   const size_t error = err.rfind("ERROR!");
-  const std::string_view text = error == std::string::npos ? trim(err) : trim(std::string_view(err).substr(error));
+  const std::string_view text =
+      error == std::string::npos ? trim(err) : trim(std::string_view(err).substr(error));
   if (text.empty()) return output.stray().empty() ? "it said nothing" : output.stray();
   std::string line;
   for (const std::string& part : split(text, '\n'))
@@ -199,14 +214,15 @@ class AnsibleConfigurator final : public Configurator {
     directory.close_connections();
     if (!ended) return ended.error().with_context("ansible-playbook");
     if (!output.complete())
-      return Error(Code::kInternal, fmt::format("ansible-playbook ended with code {}: {}", ended->exit_code,
-                                                last_words(ended->err, output)));
+      return Error(Code::kInternal, fmt::format("ansible-playbook ended with code {}: {}",
+                                                ended->exit_code, last_words(ended->err, output)));
     ConfigureOutcome outcome;
     for (const std::string& host : run.hosts) {
       const auto found = output.hosts().find(host);
-      outcome.hosts[host] = found != output.hosts().end()
-                                ? found->second
-                                : HostOutcome{.converged = false, .changed = 0, .error = "is not in the inventory"};
+      outcome.hosts[host] =
+          found != output.hosts().end()
+              ? found->second
+              : HostOutcome{.converged = false, .changed = 0, .error = "is not in the inventory"};
     }
     return outcome;
   }
@@ -214,8 +230,8 @@ class AnsibleConfigurator final : public Configurator {
  private:
   [[nodiscard]] Command command(const RunDirectory& directory, const ConfigureRun& run) const {
     return {.argv = {"ansible-playbook", "--inventory", directory.file("hosts.json"), "--limit",
-                     "@" + directory.file("limit"), "--extra-vars", "@" + directory.file("variables.json"),
-                     options_.playbook},
+                     "@" + directory.file("limit"), "--extra-vars",
+                     "@" + directory.file("variables.json"), options_.playbook},
             // Ansible insists on UTF-8, and its colours would spoil messages.
             .environment = {{"ANSIBLE_CONFIG", directory.file("ansible.cfg")},
                             {"ANSIBLE_COLLECTIONS_PATH", options_.collections.string()},

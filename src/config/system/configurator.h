@@ -1,7 +1,7 @@
 // Makes hosts be as the inventory says: the seam between the configure step and Ansible.
 //
-// A run is idempotent; what was cut off is made good by the next one. Secrets go in by the run, never by
-// the inventory, and come out nowhere.
+// A run is idempotent; what was cut off is made good by the next one. Secrets go in by the run,
+// never by the inventory, and come out nowhere.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -35,8 +35,8 @@ struct ConfigureRun {
   std::vector<std::string> hosts;
   // As runtime/inventory gives it, with `_meta`.
   boost::json::object inventory;
-  // What agents need to reach the server: "address:port", PEM of the CA, and the version of the package
-  // (empty: any). Without a server no agent is installed.
+  // What agents need to reach the server: "address:port", PEM of the CA, and the version of the
+  // package (empty: any). Without a server no agent is installed.
   std::string agent_server;
   std::string agent_ca;
   std::string agent_version;

@@ -104,8 +104,9 @@ class ConfiguratorContract : public ::testing::Test {
   }
 
   bool saw(const std::string& host, TaskResult result) const {
-    return std::any_of(events_.begin(), events_.end(),
-                       [&](const auto& event) { return event.host == host && event.result == result; });
+    return std::any_of(events_.begin(), events_.end(), [&](const auto& event) {
+      return event.host == host && event.result == result;
+    });
   }
 
   T subject_;
@@ -116,7 +117,8 @@ using Subjects = ::testing::Types<FakeSubject, AnsibleSubject>;
 TYPED_TEST_SUITE(ConfiguratorContract, Subjects);
 
 TYPED_TEST(ConfiguratorContract, AHostThatFailsIsNamedWithItsErrorAndHoldsUpNoOther) {
-  const auto outcome = this->subject_.configurator().configure(this->run({{"a", ""}, {"b", "disk is full"}, {"c", ""}}));
+  const auto outcome = this->subject_.configurator().configure(
+      this->run({{"a", ""}, {"b", "disk is full"}, {"c", ""}}));
   ASSERT_TRUE(outcome) << outcome.error().text();
   EXPECT_FALSE(outcome->converged());
   EXPECT_TRUE(outcome->hosts.at("a").converged);
@@ -176,9 +178,15 @@ TEST(AnsibleConfigurator, AHostThatIsNotThereIsUnreachableWithTheReason) {
   ConfigureRun run;
   run.hosts = {"a"};
   // Nothing listens on port 1 of the loopback.
-  run.inventory = {{"_meta", {{"hostvars", {{"a", {{"ansible_host", "127.0.0.1"}, {"ansible_port", 1},
-                                                   {"frameworks_node", "a"}, {"ansible_ssh_retries", 0}, {"wanted_error", ""},
-                                                   {"tokens", "/nowhere"}}}}}}}};
+  run.inventory = {{"_meta",
+                    {{"hostvars",
+                      {{"a",
+                        {{"ansible_host", "127.0.0.1"},
+                         {"ansible_port", 1},
+                         {"frameworks_node", "a"},
+                         {"ansible_ssh_retries", 0},
+                         {"wanted_error", ""},
+                         {"tokens", "/nowhere"}}}}}}}};
   run.agent_server = "192.0.2.1:19002";
   run.join_tokens = {{"a", "secret"}};
   const auto outcome = subject.configurator().configure(run);
@@ -211,7 +219,8 @@ TEST(AnsibleConfigurator, ACollectionThatIsNotThereIsAnErrorThatNamesThePlaybook
   const auto outcome = configurator->configure(run);
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code(), Code::kInternal);
-  EXPECT_NE(outcome.error().message().find("frameworks.infra"), std::string::npos) << outcome.error().message();
+  EXPECT_NE(outcome.error().message().find("frameworks.infra"), std::string::npos)
+      << outcome.error().message();
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ class FakeConfigurator final : public Configurator {
     const std::string error = failures_.with([&](auto& failures) { return failures[host]; });
     if (!error.empty()) {
       tell(run, host, TaskResult::kFailed, error);
-      return HostOutcome{.converged = false, .changed = 0, .error = "task agent : Simulate: " + error};
+      return HostOutcome{
+          .converged = false, .changed = 0, .error = "task agent : Simulate: " + error};
     }
     const auto token = run.join_tokens.find(host);
     const bool hands_over = token != run.join_tokens.end();
@@ -57,7 +58,8 @@ class FakeConfigurator final : public Configurator {
     return vars != nullptr && vars->is_object() && vars->get_object().contains(host);
   }
 
-  static void tell(const ConfigureRun& run, const std::string& host, TaskResult result, std::string message) {
+  static void tell(const ConfigureRun& run, const std::string& host, TaskResult result,
+                   std::string message) {
     if (run.on_event) run.on_event({host, "agent", "Simulate", result, std::move(message)});
   }
 

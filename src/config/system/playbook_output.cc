@@ -24,8 +24,8 @@ int number_of(const json::object& object, std::string_view name) {
 }
 
 std::optional<TaskResult> result_of(std::string_view name) {
-  constexpr std::array kAll{TaskResult::kStarted, TaskResult::kOk, TaskResult::kChanged, TaskResult::kSkipped,
-                            TaskResult::kFailed, TaskResult::kUnreachable};
+  constexpr std::array kAll{TaskResult::kStarted, TaskResult::kOk,     TaskResult::kChanged,
+                            TaskResult::kSkipped, TaskResult::kFailed, TaskResult::kUnreachable};
   for (const TaskResult result : kAll)
     if (task_result_name(result) == name) return result;
   return std::nullopt;
@@ -57,8 +57,8 @@ void PlaybookOutput::host_event(const json::object& object) {
                              .message = text_of(object, "message")};
   HostOutcome& host = hosts_[event.host];
   if (*result == TaskResult::kFailed || *result == TaskResult::kUnreachable)
-    host.error = fmt::format("task {}{}{}: {}", event.role, event.role.empty() ? "" : " : ", event.task,
-                             event.message);
+    host.error = fmt::format("task {}{}{}: {}", event.role, event.role.empty() ? "" : " : ",
+                             event.task, event.message);
   if (on_event_) on_event_(event);
 }
 

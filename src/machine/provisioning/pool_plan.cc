@@ -182,14 +182,17 @@ class ClusterNodes {
   void no_address_left(const pb::Node& node, std::string_view sort, const std::string& cidr) {
     const bool pooled = !node.spec().pool().empty();
     Violation violation;
-    violation.object = pooled ? "MachinePool/" + node.spec().pool() : "Node/" + node.metadata().name();
+    violation.object =
+        pooled ? "MachinePool/" + node.spec().pool() : "Node/" + node.metadata().name();
     violation.field = pooled ? "spec.count" : "spec.meshAddress";
-    violation.message = fmt::format("range {} of cluster \"{}\" has no address left for \"{}\": add a cluster, "
-                                    "or give a wider spec.networks.{}",
-                                    cidr, cluster_, node.metadata().name(), sort);
-    const bool told = std::any_of(violations_.begin(), violations_.end(), [&](const Violation& other) {
-      return other.object == violation.object && other.field == violation.field;
-    });
+    violation.message = fmt::format(
+        "range {} of cluster \"{}\" has no address left for \"{}\": add a cluster, "
+        "or give a wider spec.networks.{}",
+        cidr, cluster_, node.metadata().name(), sort);
+    const bool told =
+        std::any_of(violations_.begin(), violations_.end(), [&](const Violation& other) {
+          return other.object == violation.object && other.field == violation.field;
+        });
     if (!told) violations_.push_back(std::move(violation));
   }
 
@@ -214,7 +217,8 @@ Facts machine_facts(const Snapshot& snapshot, const pb::Node& node) {
   const auto* cluster = snapshot.find<pb::Cluster>(node.spec().cluster());
   if (pool == nullptr || cluster == nullptr || pool->spec().provider() != kLocal) return {};
   const auto& delay = pool->spec().local().wan_delay();
-  const Duration one_way = std::chrono::seconds(delay.seconds()) + std::chrono::nanoseconds(delay.nanos());
+  const Duration one_way =
+      std::chrono::seconds(delay.seconds()) + std::chrono::nanoseconds(delay.nanos());
   return {{"cpus", fmt::format("{:g}", pool->spec().size().cpus())},
           {"memoryMb", std::to_string(pool->spec().size().memory_mb())},
           {"address", '"' + node.spec().address() + '"'},
@@ -229,7 +233,8 @@ std::string summary(const std::string& action, const std::string& node, const Fa
                      unquoted(2), unquoted(3));
 }
 
-std::optional<pb::PlanStep> machine_step(const std::string& node, const Facts& before, const Facts& after) {
+std::optional<pb::PlanStep> machine_step(const std::string& node, const Facts& before,
+                                         const Facts& after) {
   if (before == after) return std::nullopt;
   const std::string action = before.empty() ? "create" : after.empty() ? "delete" : "update";
   pb::PlanStep step;
@@ -254,8 +259,10 @@ std::optional<pb::PlanStep> machine_step(const std::string& node, const Facts& b
 
 Status plan_pool_nodes(Transaction& transaction) {
   std::set<std::string> clusters;
-  for (const auto& pool : transaction.snapshot().list<pb::MachinePool>()) clusters.insert(pool->spec().cluster());
-  for (const auto& node : transaction.snapshot().list<pb::Node>()) clusters.insert(node->spec().cluster());
+  for (const auto& pool : transaction.snapshot().list<pb::MachinePool>())
+    clusters.insert(pool->spec().cluster());
+  for (const auto& node : transaction.snapshot().list<pb::Node>())
+    clusters.insert(node->spec().cluster());
   return plan_clusters(transaction, clusters);
 }
 
@@ -265,14 +272,16 @@ Status plan_pool_nodes(Transaction& transaction, std::span<const ResourceKey> ch
   for (const ResourceKey& key : changed) {
     if (key.kind == "Cluster") clusters.insert(key.name);
     if (key.kind == "MachinePool") {
-      if (const auto* pool = snapshot.find<pb::MachinePool>(key.name)) clusters.insert(pool->spec().cluster());
+      if (const auto* pool = snapshot.find<pb::MachinePool>(key.name))
+        clusters.insert(pool->spec().cluster());
       for (const auto& node : snapshot.find_by<pb::Node>("pool", key.name))
         clusters.insert(node->spec().cluster());
     }
     if (key.kind == "Node") {
       const auto* node = snapshot.find<pb::Node>(key.name);
       // A node that is gone may leave its pool one short; the name tells whose it was.
-      clusters.insert(node != nullptr ? node->spec().cluster() : key.name.substr(0, key.name.rfind('-')));
+      clusters.insert(node != nullptr ? node->spec().cluster()
+                                      : key.name.substr(0, key.name.rfind('-')));
     }
   }
   return plan_clusters(transaction, clusters);
@@ -286,7 +295,8 @@ std::vector<pb::PlanStep> explain_machines(const Snapshot& before, const Snapsho
     machines[node->metadata().name()].second = machine_facts(after, *node);
   std::vector<pb::PlanStep> steps;
   for (const auto& [node, facts] : machines)
-    if (auto step = machine_step(node, facts.first, facts.second)) steps.push_back(std::move(*step));
+    if (auto step = machine_step(node, facts.first, facts.second))
+      steps.push_back(std::move(*step));
   return steps;
 }
 

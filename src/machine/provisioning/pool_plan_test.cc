@@ -122,8 +122,10 @@ TEST(PoolPlan, ANodeListedByHandGetsMeshAddressesAndKeepsItsOwnAddress) {
   ASSERT_TRUE(plan_pool_nodes(fleet));
   const auto* node = fleet.snapshot().find<pb::Node>("paris");
   EXPECT_EQ(node->spec().address(), "203.0.113.5");
-  EXPECT_TRUE(Cidr::parse("10.64.4.0/24")->contains(*IpAddress::parse(node->spec().mesh_address())));
-  EXPECT_TRUE(Cidr::parse("fd66:7261:6d65:4::/64")->contains(*IpAddress::parse(node->spec().mesh_address6())));
+  EXPECT_TRUE(
+      Cidr::parse("10.64.4.0/24")->contains(*IpAddress::parse(node->spec().mesh_address())));
+  EXPECT_TRUE(Cidr::parse("fd66:7261:6d65:4::/64")
+                  ->contains(*IpAddress::parse(node->spec().mesh_address6())));
 }
 
 TEST(PoolPlan, ANodeGoesAroundAnAddressThatAnotherHas) {
@@ -183,7 +185,8 @@ TEST(PoolPlan, ExplainsWhatHappensToMachines) {
   EXPECT_EQ(steps[0].changes(0).after(), "1024");
   EXPECT_EQ(steps[1].action(), "delete");
   EXPECT_EQ(steps[1].object(), "edge-2");
-  EXPECT_EQ(explain_machines({}, before)[0].summary(), "create machine edge-1: 1 cpus, 512 MiB, 10.99.4.1 in eu-west");
+  EXPECT_EQ(explain_machines({}, before)[0].summary(),
+            "create machine edge-1: 1 cpus, 512 MiB, 10.99.4.1 in eu-west");
   EXPECT_TRUE(explain_machines(before, before).empty());
 }
 

@@ -24,7 +24,8 @@ using ServicePtr = std::shared_ptr<const pb::Service>;
 // Visits services so that each comes after those it depends on; by name where that leaves a choice.
 class DependencyOrder {
  public:
-  explicit DependencyOrder(std::map<std::string, ServicePtr> services) : services_(std::move(services)) {
+  explicit DependencyOrder(std::map<std::string, ServicePtr> services)
+      : services_(std::move(services)) {
     for (const auto& [name, service] : services_) visit(name);
   }
   [[nodiscard]] const std::vector<ServicePtr>& order() const { return order_; }
@@ -33,7 +34,8 @@ class DependencyOrder {
   void visit(const std::string& name) {
     const auto found = services_.find(name);
     if (found == services_.end() || !visited_.insert(name).second) return;
-    std::set<std::string> first(found->second->spec().depends_on().begin(), found->second->spec().depends_on().end());
+    std::set<std::string> first(found->second->spec().depends_on().begin(),
+                                found->second->spec().depends_on().end());
     for (const std::string& dependency : first) visit(dependency);
     order_.push_back(found->second);
   }
@@ -61,7 +63,8 @@ json::object service_json(const pb::Service& service) {
                                  {"protocol", word(port.protocol())},
                                  {"exposure", word(port.exposure())}});
   // A protobuf map has no order, and the hash needs one.
-  const std::map<std::string, google::protobuf::Value> sorted(spec.config().begin(), spec.config().end());
+  const std::map<std::string, google::protobuf::Value> sorted(spec.config().begin(),
+                                                              spec.config().end());
   json::object config;
   for (const auto& [name, value] : sorted) config[name] = to_json(value);
   return {{"name", service.metadata().name()},
@@ -76,14 +79,16 @@ std::vector<std::string> groups_of(const pb::Node& node, const pb::Cluster& clus
   std::vector<std::string> groups{group_name("tier", word(cluster.spec().tier())),
                                   group_name("region", cluster.spec().region()),
                                   group_name("cluster", node.spec().cluster())};
-  for (const ServicePtr& service : services) groups.push_back(group_name("service", service->metadata().name()));
+  for (const ServicePtr& service : services)
+    groups.push_back(group_name("service", service->metadata().name()));
   return groups;
 }
 
 // A host that Ansible can reach.
 bool is_host(const pb::Node& node) { return !node.spec().address().empty(); }
 
-json::object inventory_of(const Snapshot& snapshot, const std::vector<std::shared_ptr<const pb::Node>>& nodes) {
+json::object inventory_of(const Snapshot& snapshot,
+                          const std::vector<std::shared_ptr<const pb::Node>>& nodes) {
   json::object hostvars;
   json::array hosts;
   std::map<std::string, json::array> groups;
@@ -138,16 +143,20 @@ std::string changes_text(const Snapshot& before, const pb::Node* old_node, const
 
 std::string group_name(std::string_view sort, std::string_view name) {
   std::string group = fmt::format("{}_{}", sort, name);
-  std::replace_if(group.begin(), group.end(), [](char c) { return c == '-' || c == '.'; }, '_');
+  std::replace_if(
+      group.begin(), group.end(), [](char c) { return c == '-' || c == '.'; }, '_');
   return group;
 }
 
-json::object inventory_json(const Snapshot& snapshot) { return inventory_of(snapshot, snapshot.list<pb::Node>()); }
+json::object inventory_json(const Snapshot& snapshot) {
+  return inventory_of(snapshot, snapshot.list<pb::Node>());
+}
 
 json::object inventory_json(const Snapshot& snapshot, const std::vector<std::string>& names) {
   std::vector<std::shared_ptr<const pb::Node>> nodes;
   for (const std::string& name : std::set<std::string>(names.begin(), names.end()))
-    if (const Resource* found = snapshot.find(kind_of<pb::Node>(), {}, name)) nodes.push_back(found->share<pb::Node>());
+    if (const Resource* found = snapshot.find(kind_of<pb::Node>(), {}, name))
+      nodes.push_back(found->share<pb::Node>());
   return inventory_of(snapshot, nodes);
 }
 
@@ -165,7 +174,8 @@ json::object host_json(const Snapshot& snapshot, const pb::Node& node) {
   host["frameworks_mesh_address"] = spec.mesh_address();
   host["frameworks_mesh_address6"] = spec.mesh_address6();
   json::array services;
-  for (const ServicePtr& service : services_of(snapshot, node)) services.push_back(service_json(*service));
+  for (const ServicePtr& service : services_of(snapshot, node))
+    services.push_back(service_json(*service));
   host["frameworks_services"] = std::move(services);
   return host;
 }
@@ -187,7 +197,8 @@ std::vector<pb::PlanStep> explain_configuration(const Snapshot& before, const Sn
     step.set_layer("config");
     step.set_action("configure");
     step.set_object(name);
-    step.set_summary(fmt::format("configure {}: {}", name, changes_text(before, old_node, after, *node)));
+    step.set_summary(
+        fmt::format("configure {}: {}", name, changes_text(before, old_node, after, *node)));
   }
   return steps;
 }

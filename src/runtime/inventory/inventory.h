@@ -1,5 +1,5 @@
-// The fleet as Ansible sees it. Nothing secret is in it, and nothing of the nodes' status: it is what
-// hosts shall be, so its hash says whether a host has it.
+// The fleet as Ansible sees it. Nothing secret is in it, and nothing of the nodes' status: it is
+// what hosts shall be, so its hash says whether a host has it.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -22,8 +22,8 @@ boost::json::object inventory_json(const Snapshot& snapshot);
 // The same for some nodes only.
 boost::json::object inventory_json(const Snapshot& snapshot, const std::vector<std::string>& nodes);
 
-// The variables of one host: how it is reached, where it stands, its mesh addresses and its services
-// {name, role, version, ports, config}, each after those it depends on.
+// The variables of one host: how it is reached, where it stands, its mesh addresses and its
+// services {name, role, version, ports, config}, each after those it depends on.
 boost::json::object host_json(const Snapshot& snapshot, const pb::Node& node);
 
 // Hash of all that configures the host. Nodes whose ConfigurationStatus.version is another one

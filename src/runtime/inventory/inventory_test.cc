@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/json/serialize.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/service.pb.h"
@@ -90,7 +90,8 @@ TEST(Inventory, LeavesOutNodesThatCannotBeReached) {
   homeless.mutable_metadata()->set_name("eu-edge-2");
   homeless.mutable_spec()->clear_address();
   snapshot.put(Resource::of(homeless));
-  EXPECT_EQ(boost::json::serialize(inventory_json(snapshot)), boost::json::serialize(inventory_json(fleet())));
+  EXPECT_EQ(boost::json::serialize(inventory_json(snapshot)),
+            boost::json::serialize(inventory_json(fleet())));
   EXPECT_TRUE(explain_configuration(fleet(), snapshot).size() == 1u);
 }
 
@@ -136,7 +137,8 @@ TEST(Inventory, TheVersionFollowsWhatConfiguresTheHostAndNothingElse) {
 
 TEST(Inventory, ExplainsWhichHostsAreConfiguredAndWhy) {
   const Snapshot before = fleet();
-  EXPECT_EQ(explain_configuration({}, before)[0].summary(), "configure eu-edge-1: install base, agent, node-exporter");
+  EXPECT_EQ(explain_configuration({}, before)[0].summary(),
+            "configure eu-edge-1: install base, agent, node-exporter");
 
   Snapshot applied = fleet();
   pb::Node done = node();
@@ -162,7 +164,8 @@ TEST(Inventory, AHostWhoseLastRunFailedIsStillToBeConfigured) {
   behind.mutable_status()->mutable_configuration()->set_version("older");
   snapshot.put(Resource::of(behind));
   ASSERT_EQ(explain_configuration(snapshot, snapshot).size(), 1u);
-  EXPECT_EQ(explain_configuration(snapshot, snapshot)[0].summary(), "configure eu-edge-1: bring up to date");
+  EXPECT_EQ(explain_configuration(snapshot, snapshot)[0].summary(),
+            "configure eu-edge-1: bring up to date");
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <map>
 #include <set>
 
-
 namespace frameworks {
 namespace {
 
@@ -71,7 +70,8 @@ void plan(Transaction& transaction, const std::set<std::string>& services,
   }
 }
 
-pb::PlanStep step(const std::string& action, const std::string& summary, const pb::Instance& instance) {
+pb::PlanStep step(const std::string& action, const std::string& summary,
+                  const pb::Instance& instance) {
   pb::PlanStep out;
   out.set_layer("runtime");
   out.set_action(action);
@@ -81,7 +81,8 @@ pb::PlanStep step(const std::string& action, const std::string& summary, const p
 }
 
 std::string version_text(const pb::Instance& instance) {
-  return instance.spec().version().empty() ? "the distribution's version" : instance.spec().version();
+  return instance.spec().version().empty() ? "the distribution's version"
+                                           : instance.spec().version();
 }
 
 }  // namespace
@@ -99,7 +100,8 @@ bool is_placed(const pb::Placement& placement, const pb::Cluster& cluster) {
 Status plan_instances(Transaction& transaction) {
   std::set<std::string> nodes;
   std::set<std::string> gone_services;
-  for (const auto& node : transaction.snapshot().list<pb::Node>()) nodes.insert(node->metadata().name());
+  for (const auto& node : transaction.snapshot().list<pb::Node>())
+    nodes.insert(node->metadata().name());
   for (const auto& instance : transaction.snapshot().list<pb::Instance>()) {
     nodes.insert(instance->spec().node());
     if (transaction.snapshot().find<pb::Service>(instance->spec().service()) == nullptr)
@@ -133,18 +135,19 @@ std::vector<pb::PlanStep> explain_placement(const Snapshot& before, const Snapsh
   for (const auto& [name, pair] : instances) {
     const auto& [old_one, new_one] = pair;
     if (old_one == nullptr) {
-      steps.push_back(step("create",
-                           fmt::format("run {} on {}", new_one->spec().service(), new_one->spec().node()),
-                           *new_one));
+      steps.push_back(step(
+          "create", fmt::format("run {} on {}", new_one->spec().service(), new_one->spec().node()),
+          *new_one));
     } else if (new_one == nullptr) {
-      steps.push_back(step("delete",
-                           fmt::format("stop {} on {}", old_one->spec().service(), old_one->spec().node()),
-                           *old_one));
+      steps.push_back(step(
+          "delete", fmt::format("stop {} on {}", old_one->spec().service(), old_one->spec().node()),
+          *old_one));
     } else if (old_one->spec().version() != new_one->spec().version()) {
-      steps.push_back(step("update",
-                           fmt::format("change {} on {} from {} to {}", new_one->spec().service(),
-                                       new_one->spec().node(), version_text(*old_one), version_text(*new_one)),
-                           *new_one));
+      steps.push_back(
+          step("update",
+               fmt::format("change {} on {} from {} to {}", new_one->spec().service(),
+                           new_one->spec().node(), version_text(*old_one), version_text(*new_one)),
+               *new_one));
     }
   }
   return steps;

@@ -19,7 +19,8 @@ namespace frameworks {
 // "<service>.<node>"
 std::string instance_name(std::string_view service, std::string_view node);
 
-// True where all that the placement sets holds for nodes of the cluster; an empty one holds everywhere.
+// True where all that the placement sets holds for nodes of the cluster; an empty one holds
+// everywhere.
 bool is_placed(const pb::Placement& placement, const pb::Cluster& cluster);
 
 // Everything.

@@ -58,7 +58,8 @@ FakeTransaction demo() {
 TEST(Placement, AServiceWithoutAPlacementRunsEverywhereAndOthersWhereTheirTierIs) {
   FakeTransaction fleet = demo();
   ASSERT_TRUE(plan_instances(fleet));
-  EXPECT_EQ(instances(fleet.snapshot()), (Lines{"exporter.core-1", "exporter.us-edge-1", "media.us-edge-1"}));
+  EXPECT_EQ(instances(fleet.snapshot()),
+            (Lines{"exporter.core-1", "exporter.us-edge-1", "media.us-edge-1"}));
 }
 
 TEST(Placement, AllThatAPlacementSetsMustHold) {
@@ -111,8 +112,9 @@ TEST(Placement, ExplainsWhatRunsAndStopsAndChanges) {
   Lines lines;
   for (const pb::PlanStep& step : explain_placement(before, fleet.snapshot()))
     lines.push_back(step.action() + ": " + step.summary());
-  EXPECT_EQ(lines, (Lines{"update: change exporter on core-1 from the distribution's version to 1.5",
-                          "delete: stop exporter on us-edge-1", "create: run redis on core-1"}));
+  EXPECT_EQ(lines,
+            (Lines{"update: change exporter on core-1 from the distribution's version to 1.5",
+                   "delete: stop exporter on us-edge-1", "create: run redis on core-1"}));
   EXPECT_TRUE(explain_placement(before, before).empty());
 }
 
@@ -126,7 +128,9 @@ TEST(Placement, ASecondRunWritesNothingAndDeltasReachTheSameInstances) {
       const pb::Tier tier = tiers[*rc::gen::inRange<size_t>(0, tiers.size())];
       ResourceKey key{"Cluster", "", fmt::format("c{}", id)};
       switch (*rc::gen::inRange(0, 6)) {
-        case 0: fleet.put(cluster(key.name, tier, "eu")); break;
+        case 0:
+          fleet.put(cluster(key.name, tier, "eu"));
+          break;
         case 1:
           key = {"Node", "", fmt::format("n{}", id)};
           fleet.put(node(key.name, fmt::format("c{}", *rc::gen::inRange(0, 4))));
@@ -139,7 +143,9 @@ TEST(Placement, ASecondRunWritesNothingAndDeltasReachTheSameInstances) {
           key = {"Service", "", fmt::format("s{}", id)};
           fleet.remove(key);
           break;
-        case 4: fleet.remove(key); break;
+        case 4:
+          fleet.remove(key);
+          break;
         default:
           key = {"Service", "", fmt::format("s{}", id)};
           fleet.put(service(key.name, {tier}));

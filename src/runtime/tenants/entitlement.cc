@@ -8,7 +8,8 @@ bool is_valid(const Snapshot& snapshot, const pb::Grant& grant) {
   if (grant.metadata().has_delete_time()) return false;
   if (!grant.spec().has_expire_time()) return true;
   const auto& expiry = grant.spec().expire_time();
-  const auto since_epoch = std::chrono::seconds(expiry.seconds()) + std::chrono::nanoseconds(expiry.nanos());
+  const auto since_epoch =
+      std::chrono::seconds(expiry.seconds()) + std::chrono::nanoseconds(expiry.nanos());
   return snapshot.time().time_since_epoch() < since_epoch;
 }
 
@@ -18,7 +19,8 @@ pb::TenantState tenant_state(const pb::Tenant& tenant) {
 }
 
 bool keeps_its_place(pb::Health health) {
-  return health == pb::HEALTH_HEALTHY || health == pb::HEALTH_DEGRADED || health == pb::HEALTH_SUSPECT;
+  return health == pb::HEALTH_HEALTHY || health == pb::HEALTH_DEGRADED ||
+         health == pb::HEALTH_SUSPECT;
 }
 
 }  // namespace frameworks

@@ -6,8 +6,8 @@
 
 namespace frameworks {
 
-// The grant holds at the snapshot's time: the time of the fleet's last write. Who wants an expiry to
-// show at the moment itself writes to the fleet then.
+// The grant holds at the snapshot's time: the time of the fleet's last write. Who wants an expiry
+// to show at the moment itself writes to the fleet then.
 bool is_valid(const Snapshot& snapshot, const pb::Grant& grant);
 
 // From the spec: suspended, being deleted, or active.

@@ -21,8 +21,10 @@ bool serves_tenants(const Snapshot& snapshot, const pb::Node& node) {
   });
 }
 
-void add_cluster_nodes(const Snapshot& snapshot, const std::string& cluster, std::set<std::string>& nodes) {
-  for (const auto& node : snapshot.find_by<pb::Node>("cluster", cluster)) nodes.insert(node->metadata().name());
+void add_cluster_nodes(const Snapshot& snapshot, const std::string& cluster,
+                       std::set<std::string>& nodes) {
+  for (const auto& node : snapshot.find_by<pb::Node>("cluster", cluster))
+    nodes.insert(node->metadata().name());
 }
 
 void add_nodes(const Snapshot& snapshot, const Resource& resource, std::set<std::string>& nodes) {
@@ -30,7 +32,8 @@ void add_nodes(const Snapshot& snapshot, const Resource& resource, std::set<std:
   const std::string& kind = resource.kind().name;
   if (kind == "Node") nodes.insert(resource.name());
   if (kind == "Instance") nodes.insert(resource.as<pb::Instance>().spec().node());
-  if (kind == "Grant") add_cluster_nodes(snapshot, resource.as<pb::Grant>().spec().cluster(), nodes);
+  if (kind == "Grant")
+    add_cluster_nodes(snapshot, resource.as<pb::Grant>().spec().cluster(), nodes);
   if (kind == "Tenant")
     for (const auto& grant : snapshot.find_by<pb::Grant>("tenant", resource.name()))
       add_cluster_nodes(snapshot, grant->spec().cluster(), nodes);
@@ -49,13 +52,15 @@ std::map<std::string, Entitlement> entitlements(const Snapshot& snapshot) {
   for (const auto& tenant : snapshot.list<pb::Tenant>())
     out[tenant->metadata().name()].suspended = tenant_state(*tenant) != pb::TENANT_STATE_ACTIVE;
   for (const auto& grant : snapshot.list<pb::Grant>())
-    if (is_valid(snapshot, *grant)) out[grant->metadata().tenant()].clusters.insert(grant->spec().cluster());
+    if (is_valid(snapshot, *grant))
+      out[grant->metadata().tenant()].clusters.insert(grant->spec().cluster());
   return out;
 }
 
 std::set<std::string> missing(const std::set<std::string>& from, const std::set<std::string>& in) {
   std::set<std::string> out;
-  std::set_difference(from.begin(), from.end(), in.begin(), in.end(), std::inserter(out, out.end()));
+  std::set_difference(from.begin(), from.end(), in.begin(), in.end(),
+                      std::inserter(out, out.end()));
   return out;
 }
 
@@ -105,9 +110,11 @@ std::vector<pb::PlanStep> explain_tenants(const Snapshot& before, const Snapshot
     for (const std::string& cluster : missing(now.clusters, was.clusters))
       steps.push_back(step("entitle", tenant, fmt::format("{} may use {}", tenant, cluster)));
     for (const std::string& cluster : missing(was.clusters, now.clusters))
-      steps.push_back(step("withdraw", tenant, fmt::format("{} may no longer use {}", tenant, cluster)));
+      steps.push_back(
+          step("withdraw", tenant, fmt::format("{} may no longer use {}", tenant, cluster)));
     if (now.suspended && !was.suspended)
-      steps.push_back(step("suspend", tenant, fmt::format("{} is refused by media servers", tenant)));
+      steps.push_back(
+          step("suspend", tenant, fmt::format("{} is refused by media servers", tenant)));
     if (!now.suspended && was.suspended && after.find<pb::Tenant>(tenant) != nullptr)
       steps.push_back(step("resume", tenant, fmt::format("{} is served again", tenant)));
   }

@@ -13,8 +13,8 @@
 
 namespace frameworks {
 
-// Tenants with a valid grant on the node's cluster, by name; none for a node without a tenant-facing
-// service. A suspended tenant is listed as such, so that a refusal can say why.
+// Tenants with a valid grant on the node's cluster, by name; none for a node without a
+// tenant-facing service. A suspended tenant is listed as such, so that a refusal can say why.
 pb::TenancySection plan_tenancy(const Snapshot& snapshot, const pb::Node& node);
 
 // Names of the nodes whose tenancy plan may differ because one resource changed from `before` to

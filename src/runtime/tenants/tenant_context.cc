@@ -20,9 +20,11 @@ std::string replaced(std::string text, std::string_view what, const std::string&
 
 // Public ports are reached at the machine's own address, others inside the mesh.
 std::string endpoint_url(const pb::Port& port, const pb::Node& node) {
-  std::string address = port.exposure() == pb::EXPOSURE_PUBLIC ? node.spec().address() : node.spec().mesh_address();
+  std::string address =
+      port.exposure() == pb::EXPOSURE_PUBLIC ? node.spec().address() : node.spec().mesh_address();
   if (address.find(':') != std::string::npos) address = '[' + address + ']';
-  return replaced(replaced(port.url(), "{address}", address), "{port}", std::to_string(port.port()));
+  return replaced(replaced(port.url(), "{address}", address), "{port}",
+                  std::to_string(port.port()));
 }
 
 void add_cluster(const pb::Grant& grant, const pb::Cluster& cluster, pb::TenantContext& context) {
@@ -61,7 +63,8 @@ void add_endpoints(const Snapshot& snapshot, const pb::Cluster& cluster, const p
 
 Result<pb::TenantContext> tenant_context(const Snapshot& snapshot, std::string_view name) {
   const auto* tenant = snapshot.find<pb::Tenant>(name);
-  if (tenant == nullptr) return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", name));
+  if (tenant == nullptr)
+    return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", name));
   pb::TenantContext context;
   context.set_tenant(tenant->metadata().name());
   context.set_uid(tenant->metadata().uid());
@@ -74,9 +77,9 @@ Result<pb::TenantContext> tenant_context(const Snapshot& snapshot, std::string_v
   for (const auto& grant : snapshot.find_by<pb::Grant>("tenant", name)) {
     const auto* cluster = snapshot.find<pb::Cluster>(grant->spec().cluster());
     if (cluster == nullptr || !is_valid(snapshot, *grant)) continue;
-    const bool known = std::any_of(context.clusters().begin(), context.clusters().end(), [&](const auto& other) {
-      return other.cluster() == grant->spec().cluster();
-    });
+    const bool known =
+        std::any_of(context.clusters().begin(), context.clusters().end(),
+                    [&](const auto& other) { return other.cluster() == grant->spec().cluster(); });
     if (known) continue;
     add_cluster(*grant, *cluster, context);
     if (context.state() != pb::TENANT_STATE_ACTIVE) continue;
@@ -85,7 +88,8 @@ Result<pb::TenantContext> tenant_context(const Snapshot& snapshot, std::string_v
   }
   const bool primary_set = !tenant->spec().primary_cluster().empty();
   if (primary_set) context.set_primary_cluster(tenant->spec().primary_cluster());
-  if (!primary_set && context.clusters_size() > 0) context.set_primary_cluster(context.clusters(0).cluster());
+  if (!primary_set && context.clusters_size() > 0)
+    context.set_primary_cluster(context.clusters(0).cluster());
   return context;
 }
 

@@ -10,9 +10,9 @@
 namespace frameworks {
 
 // Entitled clusters: those of grants that have not expired. Endpoints: the ports with a `url` of
-// tenant-facing services' instances on those clusters, as long as instance and node keep their place
-// (healthy, degraded or suspect); none for a tenant that is suspended. Work grows with the tenant's
-// clusters, not with the fleet. kNotFound.
+// tenant-facing services' instances on those clusters, as long as instance and node keep their
+// place (healthy, degraded or suspect); none for a tenant that is suspended. Work grows with the
+// tenant's clusters, not with the fleet. kNotFound.
 Result<pb::TenantContext> tenant_context(const Snapshot& snapshot, std::string_view tenant);
 
 }  // namespace frameworks

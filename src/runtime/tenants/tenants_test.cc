@@ -60,7 +60,8 @@ class Tenants : public ::testing::Test {
     put(instance_);
   }
 
-  static pb::Grant grant(const std::string& tenant, std::chrono::seconds expiry = std::chrono::seconds(0)) {
+  static pb::Grant grant(const std::string& tenant,
+                         std::chrono::seconds expiry = std::chrono::seconds(0)) {
     auto out = named<pb::Grant>("eu-edge", tenant);
     out.mutable_spec()->set_cluster("eu-edge");
     if (expiry.count() != 0) out.mutable_spec()->mutable_expire_time()->set_seconds(expiry.count());
@@ -181,8 +182,10 @@ TEST_F(Tenants, ExplainsWhoMayUseWhat) {
   put(grant("globex"));
   fleet_.remove({"Grant", "acme", "eu-edge"});
   Lines lines;
-  for (const pb::PlanStep& step : explain_tenants(before, fleet_)) lines.push_back(step.action() + ": " + step.summary());
-  EXPECT_EQ(lines, (Lines{"withdraw: acme may no longer use eu-edge", "suspend: acme is refused by media servers",
+  for (const pb::PlanStep& step : explain_tenants(before, fleet_))
+    lines.push_back(step.action() + ": " + step.summary());
+  EXPECT_EQ(lines, (Lines{"withdraw: acme may no longer use eu-edge",
+                          "suspend: acme is refused by media servers",
                           "entitle: globex may use eu-edge"}));
   EXPECT_TRUE(explain_tenants(before, before).empty());
 }
