@@ -1,6 +1,7 @@
 """A running installation, as its users see it: the command line, REST, and machines to stand on."""
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -92,3 +93,10 @@ class Stack:
 
     def pid(self, what):
         return int(self.stack("pid", what).stdout or 0)
+
+    def kill(self, what):
+        """As by kill -9; returns when it is gone."""
+        pid = self.pid(what)
+        expect(pid > 0, f"{what} does not run")
+        os.kill(pid, signal.SIGKILL)
+        eventually(f"{what} gone", lambda: self.pid(what) == 0, 10, 0.02)
