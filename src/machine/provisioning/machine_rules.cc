@@ -89,7 +89,6 @@ Status check_fabric(const v1::EnsureFabricRequest& request) {
   constexpr int kMostRegions = 64;
   Violations found("EnsureFabricRequest");
   check_host_cidr(found, "host_address", request.host_address());
-  if (request.links().empty()) found.add("links", "must name at least one region");
   if (request.links_size() > kMostRegions)
     found.add("links", fmt::format("{} regions: at most {}", request.links_size(), kMostRegions));
   std::set<std::string> seen;
