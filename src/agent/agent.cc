@@ -29,7 +29,8 @@ Duration duration_of(const google::protobuf::Duration& duration) {
 
 double random_fraction() {
   const std::string bytes = random_bytes(2);
-  return (static_cast<unsigned char>(bytes[0]) * 256 + static_cast<unsigned char>(bytes[1])) / 65536.0;
+  return (static_cast<unsigned char>(bytes[0]) * 256 + static_cast<unsigned char>(bytes[1])) /
+         65536.0;
 }
 
 }  // namespace
@@ -46,16 +47,20 @@ Result<std::unique_ptr<Agent>> Agent::start(AgentOptions options, NodeDrivers dr
   std::unique_ptr<Agent> agent(new Agent(std::move(options), clock));
   ASSIGN_OR_RETURN(agent->identity_, Identity::load_or_create(agent->options_.state));
   Agent* self = agent.get();
-  agent->checks_ = std::make_unique<Checks>(std::move(prober), clock, [self](const pb::CheckReport& report) {
-    self->post([&](Mailbox& mail) { mail.checks[{report.instance(), report.check()}] = report; });
-  });
+  agent->checks_ =
+      std::make_unique<Checks>(std::move(prober), clock, [self](const pb::CheckReport& report) {
+        self->post([&](Mailbox& mail) {
+          mail.checks[{report.instance(), report.check()}] = report;
+        });
+      });
   agent->plan_ = std::make_unique<Plan>(agent->options_.state / "plan.pb", std::move(drivers),
                                         agent->identity_->wireguard_private_key(), *agent->checks_,
                                         agent->tenancy_, clock);
   agent->plan_->restore();
   if (!agent->options_.media_listen.empty()) {
-    ASSIGN_OR_RETURN(agent->media_, MediaAuthority::start(agent->options_.media_listen, agent->tenancy_,
-                                                          [self] { return self->status_json(); }));
+    ASSIGN_OR_RETURN(agent->media_,
+                     MediaAuthority::start(agent->options_.media_listen, agent->tenancy_,
+                                           [self] { return self->status_json(); }));
   }
   agent->applier_ = std::jthread([self](const std::stop_token& stop) { self->apply_loop(stop); });
   return agent;
@@ -90,7 +95,8 @@ bool Agent::try_join_if_needed() {
   if (valid && !fresh) return true;
   if (!token || trim(*token).empty()) {
     complain(fmt::format("not joined{}: waiting for a token in {}",
-                         credentials ? " any more: certificate expired" : "", options_.token_file.string()));
+                         credentials ? " any more: certificate expired" : "",
+                         options_.token_file.string()));
     return false;
   }
   const auto joined = join({.server = options_.server,
@@ -100,7 +106,8 @@ bool Agent::try_join_if_needed() {
                            *identity_);
   if (joined) return true;
   complain(joined.error().text());
-  if (joined.error().code() == Code::kPermissionDenied || joined.error().code() == Code::kUnauthenticated)
+  if (joined.error().code() == Code::kPermissionDenied ||
+      joined.error().code() == Code::kUnauthenticated)
     refused_token_ = *token;
   return valid;
 }
@@ -114,7 +121,8 @@ void Agent::run(const std::stop_token& stop) {
       if (connected_.exchange(false)) last_contact_ = clock_.mono().time_since_epoch().count();
       if (stop.stop_requested()) break;
       if (welcomed_) failures = 0;
-      complain(fmt::format("away from {}: {}; going on with the last plan", options_.server, ended.message()));
+      complain(fmt::format("away from {}: {}; going on with the last plan", options_.server,
+                           ended.message()));
     }
     clock_.sleep_for(backoff(failures++, random_fraction()), stop);
   }
@@ -156,10 +164,13 @@ Error Agent::serve(Link& link, const std::stop_token& stop) {
     Mailbox mail;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, stop, std::max<Duration>(next_beat - clock_.mono(), Duration::zero()), [&] {
-        return mailbox_.ended || !mailbox_.received.empty() || !mailbox_.acks.empty() || !mailbox_.checks.empty();
-      });
-      mail = std::exchange(mailbox_, Mailbox{.received = {}, .acks = {}, .checks = {}, .ended = mailbox_.ended});
+      changed_.wait_for(lock, stop, std::max<Duration>(next_beat - clock_.mono(), Duration::zero()),
+                        [&] {
+                          return mailbox_.ended || !mailbox_.received.empty() ||
+                                 !mailbox_.acks.empty() || !mailbox_.checks.empty();
+                        });
+      mail = std::exchange(
+          mailbox_, Mailbox{.received = {}, .acks = {}, .checks = {}, .ended = mailbox_.ended});
     }
     for (pb::ServerMessage& message : mail.received) handle(std::move(message));
     if (mail.ended) return broken;
@@ -184,7 +195,8 @@ bool Agent::say_hello(Link& link) {
   hello.set_wireguard_public_key(identity_->wireguard_public_key());
   hello.set_wireguard_backend(plan_->wireguard_backend());
   hello.set_simulated(options_.simulated);
-  for (const auto& [section, hash] : plan_->summary().hashes) (*hello.mutable_section_hashes())[section] = hash;
+  for (const auto& [section, hash] : plan_->summary().hashes)
+    (*hello.mutable_section_hashes())[section] = hash;
   if (!link.write(message)) return false;
   for (const pb::CheckReport& report : checks_->states()) {
     pb::AgentMessage told;
@@ -209,7 +221,8 @@ bool Agent::send_reports(Link& link, Mailbox& mail) {
 }
 
 bool Agent::renew_if_due(Link& link) {
-  if (!welcomed_ || clock_.wall() < identity_->credentials()->renew_at() || clock_.mono() < renew_not_before_)
+  if (!welcomed_ || clock_.wall() < identity_->credentials()->renew_at() ||
+      clock_.mono() < renew_not_before_)
     return true;
   renew_not_before_ = clock_.mono() + kRenewRetry;
   auto request = identity_->certificate_request(options_.node);
@@ -261,8 +274,9 @@ void Agent::apply_loop(const std::stop_token& stop) {
       continue;
     }
     pb::PlanAck ack = plan_->apply(*update);
-    spdlog::info("plan: revision {}: {} applied, {} failed, {:.1f} ms", ack.revision(), ack.applied_size(),
-                 ack.errors_size(), static_cast<double>(ack.elapsed_us()) / 1000.0);
+    spdlog::info("plan: revision {}: {} applied, {} failed, {:.1f} ms", ack.revision(),
+                 ack.applied_size(), ack.errors_size(),
+                 static_cast<double>(ack.elapsed_us()) / 1000.0);
     post([&](Mailbox& mail) { mail.acks.push_back(std::move(ack)); });
   }
 }
@@ -277,9 +291,11 @@ std::string Agent::status_json() const {
                           : (clock_.mono().time_since_epoch().count() - contact) / 1'000'000'000;
   std::string errors;
   for (const auto& [section, why] : plan.errors)
-    errors += fmt::format("{}{}: {}", errors.empty() ? "" : ",", json_string(section), json_string(why));
+    errors +=
+        fmt::format("{}{}: {}", errors.empty() ? "" : ",", json_string(section), json_string(why));
   return fmt::format(
-      "{{\"node\": {}, \"version\": {}, \"simulated\": {}, \"connected\": {}, \"secondsSinceContact\": {}, "
+      "{{\"node\": {}, \"version\": {}, \"simulated\": {}, \"connected\": {}, "
+      "\"secondsSinceContact\": {}, "
       "\"revision\": {}, \"tenants\": {}, \"errors\": {{{}}}}}\n",
       json_string(options_.node), json_string(kAgentVersion), options_.simulated, connected, age,
       plan.revision, tenancy_.tenants(), errors);

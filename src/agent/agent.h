@@ -37,13 +37,14 @@ struct AgentOptions {
   bool simulated = false;
 };
 
-// Reconnecting: how long to wait after so many failures in a row. 0.2 s, doubled to 5 s, and half of
-// it random, so that a fleet does not come back in one wave. `random` is in [0, 1).
+// Reconnecting: how long to wait after so many failures in a row. 0.2 s, doubled to 5 s, and half
+// of it random, so that a fleet does not come back in one wave. `random` is in [0, 1).
 Duration backoff(int failures, double random);
 
 class Agent {
  public:
-  // Makes keys, puts the last good plan in force, opens the media authority. The fleet is not asked yet.
+  // Makes keys, puts the last good plan in force, opens the media authority. The fleet is not asked
+  // yet.
   static Result<std::unique_ptr<Agent>> start(AgentOptions options, NodeDrivers drivers,
                                               std::unique_ptr<Prober> prober, Clock& clock);
   ~Agent();
@@ -91,7 +92,8 @@ class Agent {
   std::condition_variable_any changed_;
 
   std::atomic<bool> connected_ = false;
-  std::atomic<int64_t> last_contact_ = 0;  // when the connection was lost, as MonoTime in ns; 0: never
+  std::atomic<int64_t> last_contact_ =
+      0;  // when the connection was lost, as MonoTime in ns; 0: never
   Duration heartbeat_interval_ = std::chrono::seconds(1);
   MonoTime renew_not_before_{};
   std::string refused_token_;  // the token that was refused last, not to be tried again

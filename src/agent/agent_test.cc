@@ -23,7 +23,9 @@ class ShiftedClock final : public Clock {
  public:
   [[nodiscard]] WallTime wall() const override { return system_clock().wall() + shift; }
   [[nodiscard]] MonoTime mono() const override { return system_clock().mono(); }
-  bool sleep_for(Duration duration, std::stop_token stop) override { return system_clock().sleep_for(duration, stop); }
+  bool sleep_for(Duration duration, std::stop_token stop) override {
+    return system_clock().sleep_for(duration, stop);
+  }
   std::chrono::hours shift{0};
 };
 
@@ -55,7 +57,9 @@ class AgentLife : public testing::Test {
   }
   void TearDown() override { stop(); }
 
-  void give_token(const std::string& token) { ASSERT_TRUE(write_file(options_.token_file, token + "\n")); }
+  void give_token(const std::string& token) {
+    ASSERT_TRUE(write_file(options_.token_file, token + "\n"));
+  }
 
   void start() {
     auto wireguard = std::make_unique<FakeWireguard>();
@@ -127,7 +131,8 @@ TEST_F(AgentLife, AServerOfAnotherAuthorityIsNotTrusted) {
   options_.server = stranger.address();
   Identity identity = *Identity::load_or_create(options_.state);
   give_token("good");
-  const auto refused = join_fleet({.server = stranger.address(), .ca_pem = server_.ca_pem()}, {}, std::chrono::seconds(5));
+  const auto refused = join_fleet({.server = stranger.address(), .ca_pem = server_.ca_pem()}, {},
+                                  std::chrono::seconds(5));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Code::kUnavailable);
   EXPECT_TRUE(stranger.joins.empty());
@@ -172,8 +177,10 @@ TEST_F(AgentLife, TheLastGoodPlanIsInForceWithoutTheServer) {
   options_.media_listen = "127.0.0.1:0";
   start();
   EXPECT_EQ(wireguard_->observe()->config.listen_port, 51820);
-  EXPECT_NE(agent_->status_json().find("\"connected\": false, \"secondsSinceContact\": -1, \"revision\": 7, \"tenants\": 1"),
-            std::string::npos)
+  EXPECT_NE(
+      agent_->status_json().find(
+          "\"connected\": false, \"secondsSinceContact\": -1, \"revision\": 7, \"tenants\": 1"),
+      std::string::npos)
       << agent_->status_json();
 }
 
@@ -240,11 +247,13 @@ TEST_F(AgentLife, SimulatedNodesJoinAsTheirTokensCome) {
   fs::create_directories(tokens);
   ASSERT_TRUE(write_file(tokens / "edge-1.token", "good"));
   options_.state = directory_.path() / "nodes";
-  std::jthread simulation([&](const std::stop_token& stop) { (void)simulate(options_, tokens, clock_, stop); });
+  std::jthread simulation(
+      [&](const std::stop_token& stop) { (void)simulate(options_, tokens, clock_, stop); });
   ASSERT_TRUE(server_.wait([&] { return server_.hellos.size() == 1; }));
   EXPECT_TRUE(server_.hellos[0].simulated());
   ASSERT_TRUE(write_file(tokens / "edge-2.token", "good"));
-  ASSERT_TRUE(server_.wait([&] { return server_.hellos.size() >= 2 && server_.joins.size() == 2; }));
+  ASSERT_TRUE(
+      server_.wait([&] { return server_.hellos.size() >= 2 && server_.joins.size() == 2; }));
   EXPECT_EQ(server_.joins[1].node(), "edge-2");
 }
 

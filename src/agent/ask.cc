@@ -33,7 +33,8 @@ Result<std::string> ask_agent(const std::string& address) {
   std::string answer;
   char buffer[4096];
   if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) > 0)
-    for (ssize_t n = 0; (n = recv(fd.get(), buffer, sizeof buffer, 0)) > 0;) answer.append(buffer, static_cast<size_t>(n));
+    for (ssize_t n = 0; (n = recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
+      answer.append(buffer, static_cast<size_t>(n));
   const size_t body = answer.find("\r\n\r\n");
   if (!answer.starts_with("HTTP/1.") || body == std::string::npos)
     return Error(Code::kUnavailable, fmt::format("what answers on {} is no agent", address));

@@ -1,8 +1,8 @@
 // Health checks of the node's instances, all on one thread.
 //
-// A check is told of when it has its first result and when it changes between healthy and not: `rise`
-// successes in a row make it healthy, `fall` failures in a row make it fail. A check whose probe stays
-// the same keeps its state when the plan changes.
+// A check is told of when it has its first result and when it changes between healthy and not:
+// `rise` successes in a row make it healthy, `fall` failures in a row make it fail. A check whose
+// probe stays the same keeps its state when the plan changes.
 #pragma once
 
 #include <functional>
@@ -42,7 +42,8 @@ class CheckState {
 class Checks {
  public:
   // `report` is called on the checks' thread and must not block.
-  Checks(std::unique_ptr<Prober> prober, Clock& clock, std::function<void(const pb::CheckReport&)> report);
+  Checks(std::unique_ptr<Prober> prober, Clock& clock,
+         std::function<void(const pb::CheckReport&)> report);
   ~Checks();  // stops and joins
 
   void set(const pb::ChecksSection& section);

@@ -39,7 +39,8 @@ TEST(CheckState, RisesOnlyAfterSoManySuccessesInARow) {
 // Listens on loopback and answers every connection with a text.
 class Listener {
  public:
-  explicit Listener(std::string answer = "") : answer_(std::move(answer)), fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Listener(std::string answer = "")
+      : answer_(std::move(answer)), fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -86,7 +87,8 @@ class ChecksTest : public testing::Test {
   // The n-th report; waits for it.
   pb::CheckReport report(size_t n) {
     std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(20), [&] { return reports_.size() > n; }));
+    EXPECT_TRUE(
+        changed_.wait_for(lock, std::chrono::seconds(20), [&] { return reports_.size() > n; }));
     return reports_.size() > n ? reports_[n] : pb::CheckReport();
   }
 
@@ -115,7 +117,8 @@ TEST_F(ChecksTest, ATcpCheckFollowsItsServiceDownAndTellsWhy) {
 }
 
 TEST_F(ChecksTest, AnHttpCheckReadsTheStatus) {
-  Listener good("HTTP/1.1 204 No Content\r\n\r\n"), bad("HTTP/1.1 503 Unavailable\r\n\r\n"), strange("SSH-2.0-x\r\n");
+  Listener good("HTTP/1.1 204 No Content\r\n\r\n"), bad("HTTP/1.1 503 Unavailable\r\n\r\n"),
+      strange("SSH-2.0-x\r\n");
   set(good.target, pb::CHECK_TYPE_HTTP, "/healthz");
   EXPECT_TRUE(report(0).healthy());
   set(bad.target, pb::CHECK_TYPE_HTTP, "/healthz");

@@ -72,22 +72,27 @@ class FakeServer final : public pb::Agents::Service {
   std::string identity;  // of the last session's client certificate
 
  private:
-  grpc::Status Join(grpc::ServerContext*, const pb::JoinRequest* request, pb::JoinResponse* response) override {
+  grpc::Status Join(grpc::ServerContext*, const pb::JoinRequest* request,
+                    pb::JoinResponse* response) override {
     {
       const std::lock_guard lock(mutex_);
       joins.push_back(*request);
     }
     changed_.notify_all();
-    if (request->token() != "good") return {grpc::StatusCode::PERMISSION_DENIED, "join token refused: forged"};
-    const auto signed_certificate = authority_.sign_node(request->certificate_request(), request->node());
-    if (!signed_certificate) return {grpc::StatusCode::INVALID_ARGUMENT, signed_certificate.error().message()};
+    if (request->token() != "good")
+      return {grpc::StatusCode::PERMISSION_DENIED, "join token refused: forged"};
+    const auto signed_certificate =
+        authority_.sign_node(request->certificate_request(), request->node());
+    if (!signed_certificate)
+      return {grpc::StatusCode::INVALID_ARGUMENT, signed_certificate.error().message()};
     response->set_certificate(signed_certificate->pem);
     response->set_ca_certificate(authority_.certificate_pem());
     return grpc::Status::OK;
   }
 
-  grpc::Status Session(grpc::ServerContext* context,
-                       grpc::ServerReaderWriter<pb::ServerMessage, pb::AgentMessage>* stream) override {
+  grpc::Status Session(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<pb::ServerMessage, pb::AgentMessage>* stream) override {
     const auto names = context->auth_context()->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME);
     if (names.empty()) return {grpc::StatusCode::UNAUTHENTICATED, "no certificate"};
     {

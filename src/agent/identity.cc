@@ -33,7 +33,8 @@ constexpr size_t kWireguardKeySize = 32;
 
 Error openssl_error(std::string_view what) {
   char text[256] = "unknown";
-  if (const unsigned long code = ERR_get_error(); code != 0) ERR_error_string_n(code, text, sizeof text);
+  if (const unsigned long code = ERR_get_error(); code != 0)
+    ERR_error_string_n(code, text, sizeof text);
   ERR_clear_error();
   return {Code::kInternal, fmt::format("{}: {}", what, text)};
 }
@@ -76,8 +77,8 @@ Result<std::string> make_wireguard_key() {
   const Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519"));
   std::string raw(kWireguardKeySize, '\0');
   size_t size = raw.size();
-  if (key == nullptr ||
-      EVP_PKEY_get_raw_private_key(key.get(), reinterpret_cast<unsigned char*>(raw.data()), &size) != 1)
+  if (key == nullptr || EVP_PKEY_get_raw_private_key(
+                            key.get(), reinterpret_cast<unsigned char*>(raw.data()), &size) != 1)
     return openssl_error("make WireGuard key");
   // Clamped as RFC 7748, section 5 says: `wg` shows the key in this form, and texts are compared.
   raw[0] = static_cast<char>(raw[0] & 0xf8);
@@ -89,12 +90,12 @@ Result<std::string> wireguard_public_key(const std::string& private_key) {
   ASSIGN_OR_RETURN(const std::string raw, base64_decode(private_key));
   if (raw.size() != kWireguardKeySize)
     return Error(Code::kDataLoss, "WireGuard key: not 32 bytes in base64");
-  const Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr,
-                                             reinterpret_cast<const unsigned char*>(raw.data()), raw.size()));
+  const Key key(EVP_PKEY_new_raw_private_key(
+      EVP_PKEY_X25519, nullptr, reinterpret_cast<const unsigned char*>(raw.data()), raw.size()));
   std::string out(kWireguardKeySize, '\0');
   size_t size = out.size();
-  if (key == nullptr ||
-      EVP_PKEY_get_raw_public_key(key.get(), reinterpret_cast<unsigned char*>(out.data()), &size) != 1)
+  if (key == nullptr || EVP_PKEY_get_raw_public_key(
+                            key.get(), reinterpret_cast<unsigned char*>(out.data()), &size) != 1)
     return openssl_error("WireGuard key");
   return base64_encode(out);
 }
@@ -105,15 +106,16 @@ Result<WallTime> time_of(const ASN1_TIME* time) {
   return WallTime{std::chrono::seconds{timegm(&fields)}};
 }
 
-Result<NodeCredentials> credentials_of(const std::string& certificate_pem, const std::string& ca_pem,
-                                       const std::string& key_pem) {
+Result<NodeCredentials> credentials_of(const std::string& certificate_pem,
+                                       const std::string& ca_pem, const std::string& key_pem) {
   ASSIGN_OR_RETURN(const Certificate certificate, parse_certificate(certificate_pem));
   ASSIGN_OR_RETURN(const Key key, parse_key(key_pem));
   if (X509_check_private_key(certificate.get(), key.get()) != 1) {
     ERR_clear_error();
     return Error(Code::kInvalidArgument, "certificate: for another key than this node's");
   }
-  NodeCredentials out{.certificate_pem = certificate_pem, .ca_pem = ca_pem, .not_before = {}, .not_after = {}};
+  NodeCredentials out{
+      .certificate_pem = certificate_pem, .ca_pem = ca_pem, .not_before = {}, .not_after = {}};
   ASSIGN_OR_RETURN(out.not_before, time_of(X509_get0_notBefore(certificate.get())));
   ASSIGN_OR_RETURN(out.not_after, time_of(X509_get0_notAfter(certificate.get())));
   return out;
@@ -136,12 +138,14 @@ Result<Identity> Identity::load_or_create(const std::filesystem::path& folder) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed)
-    return Error(Code::kFailedPrecondition, fmt::format("make {}: {}", folder.string(), failed.message()));
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("make {}: {}", folder.string(), failed.message()));
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failed);
   Identity out;
   out.folder_ = folder;
   ASSIGN_OR_RETURN(out.tls_key_pem_, load_or_make(folder / "node.key", make_tls_key));
-  ASSIGN_OR_RETURN(const std::string wireguard, load_or_make(folder / "wireguard.key", make_wireguard_key));
+  ASSIGN_OR_RETURN(const std::string wireguard,
+                   load_or_make(folder / "wireguard.key", make_wireguard_key));
   out.wireguard_private_ = std::string(trim(wireguard));
   ASSIGN_OR_RETURN(out.wireguard_public_, frameworks::wireguard_public_key(out.wireguard_private_));
   const auto certificate = read_file(folder / "node.crt");

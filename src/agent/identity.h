@@ -1,7 +1,7 @@
 // Who the node is: keys that are made here and never leave it, and the certificate they earned.
 //
-// In the state folder: node.key (P-256, PEM), wireguard.key (X25519, base64), both 0600; node.crt and
-// ca.crt once joined. Threadsafe after load_or_create(), but for store().
+// In the state folder: node.key (P-256, PEM), wireguard.key (X25519, base64), both 0600; node.crt
+// and ca.crt once joined. Threadsafe after load_or_create(), but for store().
 #pragma once
 
 #include <filesystem>

@@ -16,7 +16,8 @@ struct JoinOrder {
   std::filesystem::path ca_file;     // who may sign the server's certificate
 };
 
-// One try. kPermissionDenied or kUnauthenticated: the token is no good; anything else may get better.
+// One try. kPermissionDenied or kUnauthenticated: the token is no good; anything else may get
+// better.
 Status join(const JoinOrder& order, Identity& identity);
 
 }  // namespace frameworks

@@ -69,6 +69,8 @@ Result<pb::JoinResponse> join_fleet(const LinkTarget& target, const pb::JoinRequ
   return response;
 }
 
-std::unique_ptr<Link> Link::open(const LinkTarget& target) { return std::make_unique<GrpcLink>(target); }
+std::unique_ptr<Link> Link::open(const LinkTarget& target) {
+  return std::make_unique<GrpcLink>(target);
+}
 
 }  // namespace frameworks

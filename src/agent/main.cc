@@ -91,14 +91,16 @@ int run_simulation(const CommandLine& line) {
 }
 
 int print_status(const CommandLine& line) {
-  const auto text = line.json ? ask_agent(line.agent.media_listen) : status_text(line.agent, system_clock());
+  const auto text =
+      line.json ? ask_agent(line.agent.media_listen) : status_text(line.agent, system_clock());
   if (!text) return fail(text.error());
   fmt::print("{}", *text);
   return 0;
 }
 
 int run(const std::vector<std::string>& arguments) {
-  const auto line = parse_command_line(arguments, [](const char* name) -> const char* { return std::getenv(name); });
+  const auto line = parse_command_line(
+      arguments, [](const char* name) -> const char* { return std::getenv(name); });
   if (!line) return fail(line.error(), kBadUsage);
   if (line->command == "help") fmt::print("{}", help_text());
   if (line->command == "version") fmt::print("frameworks-agent {}\n", kAgentVersion);

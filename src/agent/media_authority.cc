@@ -62,7 +62,9 @@ Answer answer_to(const http::request<http::string_body>& request, const Site& si
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(tcp::socket socket, Site& site) : stream_(std::move(socket)), site_(site) { ++site_.connections; }
+  Connection(tcp::socket socket, Site& site) : stream_(std::move(socket)), site_(site) {
+    ++site_.connections;
+  }
   ~Connection() { --site_.connections; }
 
   void read() {
@@ -70,8 +72,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     parser_->body_limit(kMaxBody);
     parser_->header_limit(kMaxHeader);
     stream_.expires_after(kTimeout);
-    http::async_read(stream_, buffer_, *parser_,
-                     [self = shared_from_this()](beast::error_code error, size_t) { self->on_read(error); });
+    http::async_read(
+        stream_, buffer_, *parser_,
+        [self = shared_from_this()](beast::error_code error, size_t) { self->on_read(error); });
   }
 
  private:
@@ -90,8 +93,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
       answer_.keep_alive(false);
       answer_.prepare_payload();
     }
-    http::async_write(stream_, answer_,
-                      [self = shared_from_this()](beast::error_code failed, size_t) { self->on_write(failed); });
+    http::async_write(
+        stream_, answer_,
+        [self = shared_from_this()](beast::error_code failed, size_t) { self->on_write(failed); });
   }
 
   void on_write(beast::error_code error) {
@@ -109,7 +113,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 class BeastMediaAuthority final : public MediaAuthority {
  public:
-  BeastMediaAuthority(const tcp::endpoint& at, const Tenancy& tenancy, std::function<std::string()> status)
+  BeastMediaAuthority(const tcp::endpoint& at, const Tenancy& tenancy,
+                      std::function<std::string()> status)
       : site_{tenancy, std::move(status)}, acceptor_(context_, at) {
     accept();
     thread_ = std::jthread([this] { context_.run(); });

@@ -26,17 +26,20 @@ TEST(Tenancy, AllowsTheTenantsOfThePlanAndNobodyElse) {
   EXPECT_EQ(tenancy.may_publish("name=acme%2Bshow").reason, "this node has no plan yet");
   tenancy.set(section());
   EXPECT_TRUE(tenancy.may_publish("app=live&name=acme%2Bshow&type=live").allowed);
-  EXPECT_TRUE(tenancy.may_publish("name=acme+show").allowed) << "not every media server escapes the plus";
+  EXPECT_TRUE(tenancy.may_publish("name=acme+show").allowed)
+      << "not every media server escapes the plus";
   EXPECT_TRUE(tenancy.may_publish("name=acme%2Bshow&tenant=acme").allowed);
   EXPECT_EQ(tenancy.may_publish("name=late-payer%2Bshow").reason, "tenant late-payer is suspended");
-  EXPECT_EQ(tenancy.may_publish("name=globex%2Bshow").reason, "the tenant has no place on this node");
+  EXPECT_EQ(tenancy.may_publish("name=globex%2Bshow").reason,
+            "the tenant has no place on this node");
 }
 
 TEST(Tenancy, RefusesWhatIsAmbiguous) {
   Tenancy tenancy;
   tenancy.set(section());
-  for (const char* form : {"", "name=", "name=acme", "name=%2Bshow", "name=acme%2B", "name=acme%2", "name=acme%zz%2Bshow",
-                           "tenant=acme", "name=globex%2Bshow&tenant=acme", "name=globex%2Bshow&name=acme%2Bshow",
+  for (const char* form : {"", "name=", "name=acme", "name=%2Bshow", "name=acme%2B", "name=acme%2",
+                           "name=acme%zz%2Bshow", "tenant=acme", "name=globex%2Bshow&tenant=acme",
+                           "name=globex%2Bshow&name=acme%2Bshow",
                            "name=acme%2Bshow&tenant=acme&tenant=acme", "NAME=acme%2Bshow"})
     EXPECT_FALSE(tenancy.may_publish(form).allowed) << form;
 }
@@ -53,7 +56,8 @@ class MediaAuthorityTest : public testing::Test {
  protected:
   void SetUp() override {
     tenancy_.set(section());
-    auto started = MediaAuthority::start("127.0.0.1:0", tenancy_, [] { return std::string("{\"node\": \"x\"}\n"); });
+    auto started = MediaAuthority::start("127.0.0.1:0", tenancy_,
+                                         [] { return std::string("{\"node\": \"x\"}\n"); });
     ASSERT_TRUE(started) << started.error().text();
     authority_ = std::move(*started);
   }
@@ -77,13 +81,15 @@ class MediaAuthorityTest : public testing::Test {
     shutdown(fd.get(), SHUT_WR);
     std::string out;
     char buffer[4096];
-    for (ssize_t n = 0; (n = recv(fd.get(), buffer, sizeof buffer, 0)) > 0;) out.append(buffer, static_cast<size_t>(n));
+    for (ssize_t n = 0; (n = recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
+      out.append(buffer, static_cast<size_t>(n));
     return out;
   }
 
   // The status of nginx-rtmp's request with this form.
   [[nodiscard]] std::string publish(const std::string& form) const {
-    return exchange(fmt::format("POST /v1/publish HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    return exchange(fmt::format("POST /v1/publish HTTP/1.0\r\nContent-Type: "
+                                "application/x-www-form-urlencoded\r\n"
                                 "Content-Length: {}\r\n\r\n{}",
                                 form.size(), form))
         .substr(0, 12);
@@ -108,14 +114,18 @@ TEST_F(MediaAuthorityTest, OtherPathsAndVerbsAreErrors) {
 }
 
 TEST_F(MediaAuthorityTest, OversizedRequestsAreRefused) {
-  EXPECT_TRUE(exchange("POST /v1/publish HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n").starts_with("HTTP/1.1 413"));
-  EXPECT_TRUE(exchange("GET /v1/status HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n").starts_with("HTTP/1.1 413"));
+  EXPECT_TRUE(exchange("POST /v1/publish HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+                  .starts_with("HTTP/1.1 413"));
+  EXPECT_TRUE(exchange("GET /v1/status HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n")
+                  .starts_with("HTTP/1.1 413"));
 }
 
-RC_GTEST_FIXTURE_PROP(MediaAuthorityTest, SurvivesWhateverIsSent, (const std::vector<uint8_t>& bytes)) {
+RC_GTEST_FIXTURE_PROP(MediaAuthorityTest, SurvivesWhateverIsSent,
+                      (const std::vector<uint8_t>& bytes)) {
   SetUp();
   (void)exchange(std::string(bytes.begin(), bytes.end()));
-  (void)exchange("POST /v1/publish HTTP/1.1\r\n" + std::string(bytes.begin(), bytes.end()) + "\r\n\r\n");
+  (void)exchange("POST /v1/publish HTTP/1.1\r\n" + std::string(bytes.begin(), bytes.end()) +
+                 "\r\n\r\n");
   RC_ASSERT(publish("name=acme%2Bshow") == "HTTP/1.0 200");
 }
 
@@ -126,7 +136,8 @@ TEST_F(MediaAuthorityTest, ConnectionsThatSayNothingHoldNobodyUp) {
 }
 
 TEST_F(MediaAuthorityTest, AnAddressThatIsTakenIsAnError) {
-  const auto second = MediaAuthority::start(fmt::format("127.0.0.1:{}", authority_->port()), tenancy_, [] { return ""; });
+  const auto second = MediaAuthority::start(fmt::format("127.0.0.1:{}", authority_->port()),
+                                            tenancy_, [] { return ""; });
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code(), Code::kUnavailable);
 }

@@ -23,7 +23,8 @@ struct CommandLine {
 using Environment = std::function<const char*(const char* name)>;
 
 // kInvalidArgument names the option and says what is wrong with it.
-Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments, const Environment& environment);
+Result<CommandLine> parse_command_line(const std::vector<std::string>& arguments,
+                                       const Environment& environment);
 
 // What `--help` prints.
 std::string help_text();

@@ -13,7 +13,8 @@
 namespace frameworks {
 namespace {
 
-Result<CommandLine> parse(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& set = {}) {
+Result<CommandLine> parse(const std::vector<std::string>& arguments,
+                          const std::map<std::string, std::string>& set = {}) {
   return parse_command_line(arguments, [&](const char* name) -> const char* {
     const auto found = set.find(name);
     return found == set.end() ? nullptr : found->second.c_str();
@@ -21,14 +22,16 @@ Result<CommandLine> parse(const std::vector<std::string>& arguments, const std::
 }
 
 TEST(Options, ComeFromTheCommandLineElseTheEnvironmentElseTheDefault) {
-  const auto line = parse({"run", "--server=10.0.0.1:1", "--node", "a"},
-                          {{"FRAMEWORKS_SERVER", "10.0.0.2:2"}, {"FRAMEWORKS_STATE", "/srv/agent"}});
+  const auto line =
+      parse({"run", "--server=10.0.0.1:1", "--node", "a"},
+            {{"FRAMEWORKS_SERVER", "10.0.0.2:2"}, {"FRAMEWORKS_STATE", "/srv/agent"}});
   ASSERT_TRUE(line) << line.error().text();
   EXPECT_EQ(line->agent.server, "10.0.0.1:1");
   EXPECT_EQ(line->agent.state, "/srv/agent");
   EXPECT_EQ(line->agent.media_listen, "127.0.0.1:18010");
   EXPECT_EQ(parse({}, {{"FRAMEWORKS_SERVER", "s:1"}, {"FRAMEWORKS_NODE", "n"}})->command, "run");
-  EXPECT_EQ(parse({"--server", "s:1", "--node", "n", "--media-listen", "off"})->agent.media_listen, "");
+  EXPECT_EQ(parse({"--server", "s:1", "--node", "n", "--media-listen", "off"})->agent.media_listen,
+            "");
 }
 
 TEST(Options, WhatIsWrongIsNamed) {
@@ -39,27 +42,34 @@ TEST(Options, WhatIsWrongIsNamed) {
   EXPECT_EQ(message({"--sever", "x"}), "--sever: no such option; see frameworks-agent --help");
   EXPECT_EQ(message({"--server"}), "--server: no ADDR:PORT follows; see frameworks-agent --help");
   EXPECT_EQ(message({"--server", "nowhere"}),
-            "--server \"nowhere\": give address:port (or FRAMEWORKS_SERVER); see frameworks-agent --help");
-  EXPECT_EQ(message({"--server", "s:1"}), "--node: give this node's name (or FRAMEWORKS_NODE); see frameworks-agent --help");
+            "--server \"nowhere\": give address:port (or FRAMEWORKS_SERVER); see frameworks-agent "
+            "--help");
+  EXPECT_EQ(message({"--server", "s:1"}),
+            "--node: give this node's name (or FRAMEWORKS_NODE); see frameworks-agent --help");
   EXPECT_EQ(message({"walk"}), "\"walk\": no such command; see frameworks-agent --help");
   EXPECT_EQ(message({"run", "run"}), "\"run\": one command is enough; see frameworks-agent --help");
-  EXPECT_EQ(message({"simulate", "--server", "s:1"}), "--tokens: give the folder of tokens; see frameworks-agent --help");
+  EXPECT_EQ(message({"simulate", "--server", "s:1"}),
+            "--tokens: give the folder of tokens; see frameworks-agent --help");
 }
 
 TEST(Options, HelpNamesEveryCommandAndHasExamples) {
   const std::string help = help_text();
-  for (const char* word : {"run", "join", "status", "simulate", "version", "--token-file", "$FRAMEWORKS_NODE", "Examples:"})
+  for (const char* word : {"run", "join", "status", "simulate", "version", "--token-file",
+                           "$FRAMEWORKS_NODE", "Examples:"})
     EXPECT_NE(help.find(word), std::string::npos) << word;
   EXPECT_EQ(parse({"--help"})->command, "help");
 }
 
-TEST(JsonText, EscapesWhatJsonCannotHold) { EXPECT_EQ(json_string("a\"b\\c\nd"), "\"a\\\"b\\\\c\\u000ad\""); }
+TEST(JsonText, EscapesWhatJsonCannotHold) {
+  EXPECT_EQ(json_string("a\"b\\c\nd"), "\"a\\\"b\\\\c\\u000ad\"");
+}
 
 class IdentityTest : public testing::Test {
  protected:
   TemporaryDirectory directory_ = *TemporaryDirectory::make();
   TemporaryDirectory authority_directory_ = *TemporaryDirectory::make();
-  Authority authority_ = std::move(*Authority::load_or_create(authority_directory_.path(), system_clock()));
+  Authority authority_ =
+      std::move(*Authority::load_or_create(authority_directory_.path(), system_clock()));
 };
 
 TEST_F(IdentityTest, IsMadeOnceAndFoundAgain) {
@@ -79,7 +89,8 @@ TEST_F(IdentityTest, ItsRequestIsSignedAndTheCertificateTaken) {
   const auto again = Identity::load_or_create(directory_.path() / "state");
   ASSERT_TRUE(again->credentials());
   // X.509 knows whole seconds only.
-  EXPECT_EQ(again->credentials()->not_after, std::chrono::floor<std::chrono::seconds>(issued->not_after));
+  EXPECT_EQ(again->credentials()->not_after,
+            std::chrono::floor<std::chrono::seconds>(issued->not_after));
   EXPECT_LT(again->credentials()->renew_at(), issued->not_after);
 }
 

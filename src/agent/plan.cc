@@ -11,7 +11,8 @@
 namespace frameworks {
 namespace {
 
-// In the order in which they are applied: links before the filter that opens them, names after both.
+// In the order in which they are applied: links before the filter that opens them, names after
+// both.
 constexpr std::array kSections = {"mesh", "firewall", "names", "checks", "tenancy"};
 
 bool is_present(const std::string& name, const pb::PlanUpdate& update) {
@@ -34,8 +35,8 @@ void copy_section(const std::string& name, const pb::PlanUpdate& from, pb::PlanU
 
 }  // namespace
 
-Plan::Plan(std::filesystem::path file, NodeDrivers drivers, std::string wireguard_key, Checks& checks,
-           Tenancy& tenancy, Clock& clock)
+Plan::Plan(std::filesystem::path file, NodeDrivers drivers, std::string wireguard_key,
+           Checks& checks, Tenancy& tenancy, Clock& clock)
     : file_(std::move(file)),
       drivers_(std::move(drivers)),
       wireguard_key_(std::move(wireguard_key)),
@@ -110,7 +111,8 @@ pb::PlanAck Plan::apply(const pb::PlanUpdate& update) {
 void Plan::refresh() {
   const Summary summary = this->summary();
   for (const std::string name : {"mesh", "firewall", "names"}) {
-    // After a failure the server sends the wanted section again; the older one must not come between.
+    // After a failure the server sends the wanted section again; the older one must not come
+    // between.
     if (!is_present(name, good_) || summary.errors.contains(name)) continue;
     if (auto done = apply_section(name, good_); !done)
       spdlog::warn("refresh: {}: {}", name, done.error().text());

@@ -2,8 +2,9 @@
 //
 //   update ──► each present section applied ──► those that went well: in plan.pb ──► answer
 //
-// A section that failed leaves its last good version on disk and its hash untold, so that the server
-// sends it again. apply(), restore() and refresh() are for one thread; the rest is threadsafe.
+// A section that failed leaves its last good version on disk and its hash untold, so that the
+// server sends it again. apply(), restore() and refresh() are for one thread; the rest is
+// threadsafe.
 #pragma once
 
 #include <filesystem>

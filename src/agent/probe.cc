@@ -29,7 +29,8 @@ Result<Target> parse_target(const std::string& text) {
   const size_t colon = text.rfind(':');
   if (colon == std::string::npos) return bad;
   std::string host = text.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
   auto address = IpAddress::parse(host);
   Target out{.text = text, .address = {}, .port = 0};
   const char* end = text.data() + text.size();
@@ -69,7 +70,8 @@ class NetworkAttempt final : public ProbeAttempt {
       done_ = {false, target.error().message()};
       return;
     }
-    fd_ = Fd(socket(target->address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    fd_ = Fd(socket(target->address.is_v4() ? AF_INET : AF_INET6,
+                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd_.valid()) {
       done_ = {false, errno_error("socket").message()};
     } else if (connect_to(fd_.get(), *target) == 0) {
@@ -109,8 +111,9 @@ class NetworkAttempt final : public ProbeAttempt {
       return;
     }
     // HTTP/1.0 and Connection: close, so that the end of the answer needs no further parsing.
-    pending_ = fmt::format("GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: frameworks-agent\r\nConnection: close\r\n\r\n",
-                           probe_.path().empty() ? "/" : probe_.path(), probe_.target());
+    pending_ = fmt::format(
+        "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: frameworks-agent\r\nConnection: close\r\n\r\n",
+        probe_.path().empty() ? "/" : probe_.path(), probe_.target());
     phase_ = Phase::kWriting;
   }
 
@@ -166,7 +169,8 @@ class NetworkAttempt final : public ProbeAttempt {
 
 class NetworkProber final : public Prober {
  public:
-  std::unique_ptr<ProbeAttempt> start(const pb::InstanceChecks::Probe& probe, MonoTime now) override {
+  std::unique_ptr<ProbeAttempt> start(const pb::InstanceChecks::Probe& probe,
+                                      MonoTime now) override {
     return std::make_unique<NetworkAttempt>(probe, now);
   }
 };

@@ -33,7 +33,8 @@ class ProbeAttempt {
 class Prober {
  public:
   virtual ~Prober() = default;
-  virtual std::unique_ptr<ProbeAttempt> start(const pb::InstanceChecks::Probe& probe, MonoTime now) = 0;
+  virtual std::unique_ptr<ProbeAttempt> start(const pb::InstanceChecks::Probe& probe,
+                                              MonoTime now) = 0;
 };
 
 // TCP: the connection opens. HTTP/1.1: GET answers with a status below 400.

@@ -20,13 +20,15 @@ struct SimulatedNode {
   std::jthread thread;  // before the agent goes, it ends
 };
 
-std::set<std::string> wanted_nodes(const std::filesystem::path& state, const std::filesystem::path& tokens) {
+std::set<std::string> wanted_nodes(const std::filesystem::path& state,
+                                   const std::filesystem::path& tokens) {
   std::set<std::string> out;
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(tokens, failed))
     if (entry.path().extension() == ".token") out.insert(entry.path().stem().string());
   for (const auto& entry : std::filesystem::directory_iterator(state, failed))
-    if (std::filesystem::exists(entry.path() / "node.crt")) out.insert(entry.path().filename().string());
+    if (std::filesystem::exists(entry.path() / "node.crt"))
+      out.insert(entry.path().filename().string());
   return out;
 }
 
@@ -44,8 +46,10 @@ Result<SimulatedNode> start_node(AgentOptions options, const std::string& name,
                       .hosts = options.state / "hosts",
                       .sysctl = options.state / "sysctl"};
   SimulatedNode out;
-  ASSIGN_OR_RETURN(out.agent, Agent::start(options, std::move(drivers), make_simulated_prober(), clock));
-  out.thread = std::jthread([agent = out.agent.get()](const std::stop_token& stop) { agent->run(stop); });
+  ASSIGN_OR_RETURN(out.agent,
+                   Agent::start(options, std::move(drivers), make_simulated_prober(), clock));
+  out.thread =
+      std::jthread([agent = out.agent.get()](const std::stop_token& stop) { agent->run(stop); });
   return out;
 }
 
@@ -53,12 +57,14 @@ Result<SimulatedNode> start_node(AgentOptions options, const std::string& name,
 
 Status simulate(const AgentOptions& common, const std::filesystem::path& tokens, Clock& clock,
                 const std::stop_token& stop) {
-  spdlog::warn("SIMULATION: no machine, mesh, packet filter or service of these nodes is real; their health "
-               "checks always succeed");
+  spdlog::warn(
+      "SIMULATION: no machine, mesh, packet filter or service of these nodes is real; their health "
+      "checks always succeed");
   std::error_code failed;
   std::filesystem::create_directories(common.state, failed);
   if (failed)
-    return Error(Code::kFailedPrecondition, fmt::format("make {}: {}", common.state.string(), failed.message()));
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("make {}: {}", common.state.string(), failed.message()));
   std::map<std::string, SimulatedNode> nodes;
   do {
     for (const std::string& name : wanted_nodes(common.state, tokens)) {

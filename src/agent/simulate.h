@@ -9,8 +9,8 @@
 
 namespace frameworks {
 
-// Runs a node for every `tokens`/<node>.token, also for those that come later, and for every node that
-// joined in an earlier run. `common.state` holds a folder a node. Until stopped.
+// Runs a node for every `tokens`/<node>.token, also for those that come later, and for every node
+// that joined in an earlier run. `common.state` holds a folder a node. Until stopped.
 Status simulate(const AgentOptions& common, const std::filesystem::path& tokens, Clock& clock,
                 const std::stop_token& stop);
 

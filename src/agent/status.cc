@@ -16,7 +16,8 @@ std::string certificate_text(const Identity& identity, Clock& clock) {
   const auto& credentials = *identity.credentials();
   const Duration left = credentials.not_after - clock.wall();
   if (left <= Duration::zero()) return fmt::format("expired {} ago", human_duration(-left));
-  return fmt::format("valid for {}, renewed after {}", human_duration(left), rfc3339(credentials.renew_at()));
+  return fmt::format("valid for {}, renewed after {}", human_duration(left),
+                     rfc3339(credentials.renew_at()));
 }
 
 std::string age_of(const std::filesystem::path& file, Clock& clock) {
@@ -30,15 +31,19 @@ std::string plan_text(const std::filesystem::path& file, Clock& clock) {
   const auto content = read_file(file);
   pb::PlanUpdate plan;
   if (!content || !plan.ParseFromString(*content)) return "plan         none yet\n";
-  std::string out = fmt::format("plan         revision {}, applied {} ago\n", plan.revision(), age_of(file, clock));
+  std::string out = fmt::format("plan         revision {}, applied {} ago\n", plan.revision(),
+                                age_of(file, clock));
   if (plan.has_mesh())
-    out += fmt::format("  mesh       {} peers, port {}{}\n", plan.mesh().peers_size(), plan.mesh().listen_port(),
-                       plan.mesh().forward() ? ", forwards" : "");
+    out += fmt::format("  mesh       {} peers, port {}{}\n", plan.mesh().peers_size(),
+                       plan.mesh().listen_port(), plan.mesh().forward() ? ", forwards" : "");
   if (plan.has_firewall())
     out += fmt::format("  firewall   {} bytes of rules\n", plan.firewall().ruleset().size());
-  if (plan.has_names()) out += fmt::format("  names      {} addresses\n", plan.names().records_size());
-  if (plan.has_checks()) out += fmt::format("  checks     {} instances\n", plan.checks().instances_size());
-  if (plan.has_tenancy()) out += fmt::format("  tenancy    {} tenants\n", plan.tenancy().tenants_size());
+  if (plan.has_names())
+    out += fmt::format("  names      {} addresses\n", plan.names().records_size());
+  if (plan.has_checks())
+    out += fmt::format("  checks     {} instances\n", plan.checks().instances_size());
+  if (plan.has_tenancy())
+    out += fmt::format("  tenancy    {} tenants\n", plan.tenancy().tenants_size());
   return out;
 }
 
@@ -47,8 +52,9 @@ std::string plan_text(const std::filesystem::path& file, Clock& clock) {
 Result<std::string> status_text(const AgentOptions& options, Clock& clock) {
   // Looking must not make keys.
   if (!std::filesystem::exists(options.state / "node.key"))
-    return Error(Code::kFailedPrecondition,
-                 fmt::format("{}: no agent has run with this state; give --state", options.state.string()));
+    return Error(
+        Code::kFailedPrecondition,
+        fmt::format("{}: no agent has run with this state; give --state", options.state.string()));
   ASSIGN_OR_RETURN(const Identity identity, Identity::load_or_create(options.state));
   std::string out = fmt::format("version      {}\n", kAgentVersion);
   if (!options.node.empty()) out += fmt::format("node         {}\n", options.node);

@@ -16,7 +16,8 @@ std::optional<int> hex_digit(char c) {
   return {};
 }
 
-// "%2B" → "+"; a bare "+" stays: some media servers do not escape it, and no name of ours has a blank.
+// "%2B" → "+"; a bare "+" stays: some media servers do not escape it, and no name of ours has a
+// blank.
 std::optional<std::string> decoded(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {

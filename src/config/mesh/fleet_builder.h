@@ -43,7 +43,8 @@ class FleetBuilder {
     spec.set_address(fmt::format("10.99.{}.{}", names_.size(), n));
     spec.set_mesh_address(fmt::format("10.64.{}.{}", names_.size(), n));
     spec.set_mesh_address6(fmt::format("fd00:{:x}::{:x}", names_.size(), n));
-    if (joined == Joined::kYes) node.mutable_status()->mutable_agent()->set_wireguard_public_key(key_of(name));
+    if (joined == Joined::kYes)
+      node.mutable_status()->mutable_agent()->set_wireguard_public_key(key_of(name));
     resources_.push_back(Resource::of(std::move(node)));
     return *this;
   }

@@ -21,7 +21,8 @@ bool same_for_mesh(const pb::Node& a, const pb::Node& b) {
 }
 
 // Whether the region has a ready regional node besides `name`.
-bool has_other_regional(const Snapshot& snapshot, const std::string& region, const std::string& name) {
+bool has_other_regional(const Snapshot& snapshot, const std::string& region,
+                        const std::string& name) {
   for (const auto& cluster : snapshot.list<pb::Cluster>()) {
     if (cluster->spec().tier() != pb::TIER_REGIONAL || cluster->spec().region() != region) continue;
     for (const NodePtr& node : snapshot.find_by<pb::Node>("cluster", cluster->metadata().name()))
@@ -36,8 +37,8 @@ std::set<std::string> around_node(const Snapshot& snapshot, const pb::Node& node
   if (count <= kNamesOfWholeFleet + 1) return all_nodes(snapshot);
   const auto* cluster = snapshot.find<pb::Cluster>(node.spec().cluster());
   if (cluster == nullptr) return all_nodes(snapshot);
-  // The first regional node of a region moves everybody's paths to that region's edges; further ones
-  // only those of the region itself and of the other relays, who are its neighbours.
+  // The first regional node of a region moves everybody's paths to that region's edges; further
+  // ones only those of the region itself and of the other relays, who are its neighbours.
   if (cluster->spec().tier() == pb::TIER_REGIONAL &&
       !has_other_regional(snapshot, cluster->spec().region(), node.metadata().name()))
     return all_nodes(snapshot);
@@ -80,7 +81,8 @@ std::set<std::string> mesh_affected(const Snapshot& snapshot, const Resource& be
     return before && after ? std::set<std::string>{} : around(snapshot, instance->spec().node());
   if (const auto* service = typed<pb::Service>(any)) {
     std::set<std::string> out;
-    for (const auto& instance : snapshot.find_by<pb::Instance>("service", service->metadata().name()))
+    for (const auto& instance :
+         snapshot.find_by<pb::Instance>("service", service->metadata().name()))
       out.merge(around(snapshot, instance->spec().node()));
     return out;
   }

@@ -41,8 +41,9 @@ Status ensure_one(const std::filesystem::path& file) {
 
 Status ensure_forwarding(const pb::MeshSection& section, const std::filesystem::path& sysctl) {
   RETURN_IF_ERROR(ensure_one(sysctl / "net/ipv4/ip_forward"));
-  const bool v6 = std::any_of(section.addresses().begin(), section.addresses().end(),
-                              [](const std::string& text) { return text.find(':') != std::string::npos; });
+  const bool v6 =
+      std::any_of(section.addresses().begin(), section.addresses().end(),
+                  [](const std::string& text) { return text.find(':') != std::string::npos; });
   return v6 ? ensure_one(sysctl / "net/ipv6/conf/all/forwarding") : Status();
 }
 

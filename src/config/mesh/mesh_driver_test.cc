@@ -29,7 +29,9 @@ class MeshDriver : public testing::Test {
     fs::create_directories((directory_.path() / file).parent_path());
     ASSERT_TRUE(write_file(directory_.path() / file, value));
   }
-  std::string sysctl(const char* file) { return read_file(directory_.path() / file).value_or("none"); }
+  std::string sysctl(const char* file) {
+    return read_file(directory_.path() / file).value_or("none");
+  }
 
   TemporaryDirectory directory_ = *TemporaryDirectory::make();
   pb::MeshSection section_;
@@ -104,13 +106,15 @@ TEST_F(NamesDriver, AppendsItsBlockAndLeavesTheRestAsItIs) {
 }
 
 TEST_F(NamesDriver, ReplacesItsBlockWhereverItIsAndTheSameAgainWritesNothing) {
-  write_hosts(std::string("a\n") + "# BEGIN frameworks mesh (written by frameworks-agent)\n1.2.3.4 old\n"
-                                   "# END frameworks mesh\nb\n");
+  write_hosts(std::string("a\n") +
+              "# BEGIN frameworks mesh (written by frameworks-agent)\n1.2.3.4 old\n"
+              "# END frameworks mesh\nb\n");
   add("10.64.1.1", {"core-1", "core-1.mesh"});
   add("fd00:1::1", {"core-1", "core-1.mesh"});
   ASSERT_TRUE(apply_names(section_, hosts_));
   EXPECT_EQ(hosts(), std::string("a\nb\n") + kBlock);
-  struct stat before {}, after {};
+  struct stat before {
+  }, after{};
   stat(hosts_.c_str(), &before);
   ASSERT_TRUE(apply_names(section_, hosts_));
   stat(hosts_.c_str(), &after);

@@ -44,7 +44,8 @@ pb::MeshSection plan_mesh(const Snapshot& snapshot, const pb::Node& node) {
 pb::MeshSection plan_mesh(const MeshTopology& topology, const pb::Node& node) {
   pb::MeshSection section;
   section.set_node(node.metadata().name());
-  for (std::string& address : host_addresses(node.spec())) section.add_addresses(std::move(address));
+  for (std::string& address : host_addresses(node.spec()))
+    section.add_addresses(std::move(address));
   section.set_listen_port(node.spec().wireguard_port() != 0 ? node.spec().wireguard_port()
                                                             : kDefaultWireguardPort);
   const ClusterPtr own = topology.cluster(node.spec().cluster());
@@ -72,7 +73,8 @@ pb::MeshSection plan_mesh(const MeshTopology& topology, const pb::Node& node) {
 std::vector<std::string> mesh_neighbours(const Snapshot& snapshot, const pb::Node& node) {
   const MeshTopology topology(snapshot, MeshTopology::Nodes::kPlanned);
   std::vector<std::string> out;
-  for (const NodePtr& neighbour : topology.neighbours(node)) out.push_back(neighbour->metadata().name());
+  for (const NodePtr& neighbour : topology.neighbours(node))
+    out.push_back(neighbour->metadata().name());
   return out;
 }
 
@@ -101,8 +103,10 @@ std::string difference(const std::map<std::string, std::string>& before,
   std::vector<std::string> added, removed, changed, parts;
   for (const auto& [name, text] : after) {
     const auto old = before.find(name);
-    if (old == before.end()) added.push_back(name);
-    else if (old->second != text) changed.push_back(name);
+    if (old == before.end())
+      added.push_back(name);
+    else if (old->second != text)
+      changed.push_back(name);
   }
   for (const auto& [name, text] : before)
     if (!after.contains(name)) removed.push_back(name);

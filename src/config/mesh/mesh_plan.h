@@ -1,7 +1,7 @@
 // The mesh as a function of the fleet: peers, addresses and names of one node.
 //
-// All pure and deterministic. The work of a plan grows with the node's neighbourhood and the number of
-// clusters, not with the number of nodes.
+// All pure and deterministic. The work of a plan grows with the node's neighbourhood and the number
+// of clusters, not with the number of nodes.
 #pragma once
 
 #include <set>
@@ -31,8 +31,8 @@ pb::NamesSection plan_names(const Snapshot& snapshot, const pb::Node& node);
 // Names of the nodes whose mesh section depends on this node's key and addresses.
 std::vector<std::string> mesh_neighbours(const Snapshot& snapshot, const pb::Node& node);
 
-// Names of the nodes whose mesh or names section may differ after one resource went from `before` to
-// `after` (either may be empty: created, deleted). `snapshot` is the fleet after the change.
+// Names of the nodes whose mesh or names section may differ after one resource went from `before`
+// to `after` (either may be empty: created, deleted). `snapshot` is the fleet after the change.
 std::set<std::string> mesh_affected(const Snapshot& snapshot, const Resource& before,
                                     const Resource& after);
 

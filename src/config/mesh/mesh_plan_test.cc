@@ -29,7 +29,8 @@ std::vector<std::string> names_on(const Snapshot& snapshot, const std::string& n
 TEST(MeshPlan, AnEdgePeersWithItsRegionAndCentralAndReachesTheRestThroughItsGateway) {
   EXPECT_EQ(plan_text(two_regions().snapshot(), "eu-edge-1"),
             "core-1 10.64.1.1/32 fd00:1::1/128\n"
-            "eu-regional-1 10.64.2.1/32 fd00:2::1/128 10.64.5.0/24 fd00:5::/64 10.64.3.0/24 fd00:3::/64\n");
+            "eu-regional-1 10.64.2.1/32 fd00:2::1/128 10.64.5.0/24 fd00:5::/64 10.64.3.0/24 "
+            "fd00:3::/64\n");
 }
 
 TEST(MeshPlan, ARegionalNodeReachesForeignEdgesThroughTheirGateway) {
@@ -88,14 +89,16 @@ TEST(MeshPlan, OnlyMachinesOfCustomersKeepTheirWayInOpen) {
   edge.mutable_spec()->set_sharing(pb::SHARING_CUSTOMER_MANAGED);
   snapshot.put(Resource::of(edge));
   const auto customer = plan_mesh(snapshot, *snapshot.find<pb::Node>("eu-edge-1"));
-  for (const auto& peer : customer.peers()) EXPECT_EQ(peer.persistent_keepalive(), 25) << peer.node();
+  for (const auto& peer : customer.peers())
+    EXPECT_EQ(peer.persistent_keepalive(), 25) << peer.node();
   const auto core = plan_mesh(snapshot, *snapshot.find<pb::Node>("core-1"));
   for (const auto& peer : core.peers()) EXPECT_EQ(peer.persistent_keepalive(), 0) << peer.node();
 }
 
 TEST(MeshPlan, PeersGrowWithTheNeighbourhoodNotWithTheFleet) {
   FleetBuilder fleet = two_regions();
-  const int before = plan_mesh(fleet.snapshot(), *fleet.snapshot().find<pb::Node>("eu-edge-1")).peers_size();
+  const int before =
+      plan_mesh(fleet.snapshot(), *fleet.snapshot().find<pb::Node>("eu-edge-1")).peers_size();
   for (int i = 0; i < 20; ++i) {
     fleet.cluster(fmt::format("more-{}", i), pb::TIER_EDGE, "us-east");
     for (int n = 1; n <= 5; ++n) fleet.node(n);
@@ -104,7 +107,8 @@ TEST(MeshPlan, PeersGrowWithTheNeighbourhoodNotWithTheFleet) {
   EXPECT_EQ(plan_mesh(grown, *grown.find<pb::Node>("eu-edge-1")).peers_size(), before);
   EXPECT_EQ(plan_mesh(grown, *grown.find<pb::Node>("us-edge-1")).peers_size(), before);
   EXPECT_EQ(mesh_neighbours(grown, *grown.find<pb::Node>("more-0-1")),
-            (std::vector<std::string>{"core-1", "more-0-2", "more-0-3", "more-0-4", "more-0-5", "us-regional-1"}));
+            (std::vector<std::string>{"core-1", "more-0-2", "more-0-3", "more-0-4", "more-0-5",
+                                      "us-regional-1"}));
 }
 
 TEST(NamesPlan, GivesNodesAndTheirServicesTheirMeshAddresses) {
@@ -145,16 +149,19 @@ TEST(NamesPlan, InALargeFleetNamesTheNeighbourhoodOnly) {
 // Every node whose plan differs must be among the affected ones; returns how many are.
 size_t check_affected(const Snapshot& before, const Resource& old, const Resource& fresh) {
   Snapshot after = before;
-  if (fresh) after.put(fresh);
-  else after.remove(old.key());
+  if (fresh)
+    after.put(fresh);
+  else
+    after.remove(old.key());
   const auto affected = mesh_affected(after, old, fresh);
   for (const auto& node : after.list<pb::Node>()) {
     const std::string& name = node->metadata().name();
     const auto* earlier = before.find<pb::Node>(name);
-    const bool differs =
-        earlier == nullptr ||
-        plan_mesh(before, *earlier).SerializeAsString() != plan_mesh(after, *node).SerializeAsString() ||
-        plan_names(before, *earlier).SerializeAsString() != plan_names(after, *node).SerializeAsString();
+    const bool differs = earlier == nullptr ||
+                         plan_mesh(before, *earlier).SerializeAsString() !=
+                             plan_mesh(after, *node).SerializeAsString() ||
+                         plan_names(before, *earlier).SerializeAsString() !=
+                             plan_names(after, *node).SerializeAsString();
     EXPECT_TRUE(!differs || affected.contains(name)) << name;
   }
   return affected.size();
@@ -171,12 +178,18 @@ TEST(MeshAffected, NamesEveryNodeWhosePlanChangesAndInALargeFleetFewMore) {
   const auto rekey = [](pb::Node& node) {
     node.mutable_status()->mutable_agent()->set_wireguard_public_key(FleetBuilder::key_of("other"));
   };
-  const auto leave = [](pb::Node& node) { node.mutable_status()->mutable_agent()->clear_wireguard_public_key(); };
+  const auto leave = [](pb::Node& node) {
+    node.mutable_status()->mutable_agent()->clear_wireguard_public_key();
+  };
   EXPECT_EQ(changed("more-07-3", rekey), 13u);
   EXPECT_EQ(changed("more-07-3", leave), 13u);
-  EXPECT_EQ(changed("more-07-3", [](pb::Node& node) { node.mutable_status()->mutable_health()->set_reason("x"); }), 0u);
+  EXPECT_EQ(
+      changed("more-07-3",
+              [](pb::Node& node) { node.mutable_status()->mutable_health()->set_reason("x"); }),
+      0u);
   EXPECT_EQ(changed("us-regional-1", leave), 306u);
-  // Not its only one: the region's edges, the regional and central nodes, and itself; not eu-edge-1.
+  // Not its only one: the region's edges, the regional and central nodes, and itself; not
+  // eu-edge-1.
   EXPECT_EQ(changed("us-regional-b-1", rekey), 305u);
   EXPECT_EQ(changed("core-1", rekey), 306u);
   const Resource gone = Resource::of(*fleet.find<pb::Node>("more-07-3"));
@@ -202,7 +215,8 @@ TEST(ExplainMesh, TellsWhatJoinsAndWhatThatDoesToOthers) {
   fleet.cluster("edge", pb::TIER_EDGE, "eu").node(1, Joined::kNo);
   std::vector<std::string> told;
   for (const auto& step : explain_mesh(before, fleet.snapshot()))
-    told.push_back(fmt::format("{} {} {}: {}", step.layer(), step.action(), step.object(), step.summary()));
+    told.push_back(
+        fmt::format("{} {} {}: {}", step.layer(), step.action(), step.object(), step.summary()));
   EXPECT_EQ(told, (std::vector<std::string>{"config update Node/core-1: mesh: peers with edge-1",
                                             "config create Node/edge-1: mesh: peers with core-1"}));
   EXPECT_TRUE(explain_mesh(fleet.snapshot(), fleet.snapshot()).empty());

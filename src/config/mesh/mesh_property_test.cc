@@ -1,5 +1,5 @@
-// What must hold in every fleet: paths are there, symmetric and free of loops, and plans do not depend
-// on the order in which the fleet was written.
+// What must hold in every fleet: paths are there, symmetric and free of loops, and plans do not
+// depend on the order in which the fleet was written.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -22,8 +22,8 @@ FleetBuilder random_fleet(Central central) {
   if (central == Central::kAlways) fleet.cluster("core", pb::TIER_CENTRAL, "r0").node(1);
   const int clusters = *rc::gen::inRange(1, 9);
   for (int i = 0; i < clusters; ++i) {
-    const auto tier = *rc::gen::element(pb::TIER_CENTRAL, pb::TIER_REGIONAL, pb::TIER_REGIONAL, pb::TIER_EDGE,
-                                        pb::TIER_EDGE, pb::TIER_EDGE);
+    const auto tier = *rc::gen::element(pb::TIER_CENTRAL, pb::TIER_REGIONAL, pb::TIER_REGIONAL,
+                                        pb::TIER_EDGE, pb::TIER_EDGE, pb::TIER_EDGE);
     fleet.cluster(fmt::format("c{}", i), tier, fmt::format("r{}", *rc::gen::inRange(0, 3)));
     const int nodes = *rc::gen::inRange(0, 4);
     for (int n = 1; n <= nodes; ++n)
@@ -60,7 +60,8 @@ class Network {
   }
 
   // The nodes that a packet passes, both ends included; empty when it is dropped on its way.
-  [[nodiscard]] std::vector<std::string> path(const std::string& from, const std::string& to, bool v4) const {
+  [[nodiscard]] std::vector<std::string> path(const std::string& from, const std::string& to,
+                                              bool v4) const {
     const IpAddress source = address(from, v4), target = address(to, v4);
     std::vector<std::string> out{from};
     while (out.back() != to) {
@@ -129,13 +130,16 @@ RC_GTEST_PROP(MeshProperty, PeeringIsMutual, ()) {
 RC_GTEST_PROP(MeshProperty, PlansDoNotDependOnTheOrderOfWriting, ()) {
   const FleetBuilder fleet = random_fleet(Central::kSometimes);
   auto shuffled = fleet.resources();
-  for (size_t i = shuffled.size(); i > 1; --i) std::swap(shuffled[i - 1], shuffled[*rc::gen::inRange<size_t>(0, i)]);
+  for (size_t i = shuffled.size(); i > 1; --i)
+    std::swap(shuffled[i - 1], shuffled[*rc::gen::inRange<size_t>(0, i)]);
   Snapshot other;
   for (const Resource& resource : shuffled) other.put(resource);
   const Snapshot snapshot = fleet.snapshot();
   for (const auto& node : snapshot.list<pb::Node>()) {
-    RC_ASSERT(plan_mesh(snapshot, *node).SerializeAsString() == plan_mesh(other, *node).SerializeAsString());
-    RC_ASSERT(plan_names(snapshot, *node).SerializeAsString() == plan_names(other, *node).SerializeAsString());
+    RC_ASSERT(plan_mesh(snapshot, *node).SerializeAsString() ==
+              plan_mesh(other, *node).SerializeAsString());
+    RC_ASSERT(plan_names(snapshot, *node).SerializeAsString() ==
+              plan_names(other, *node).SerializeAsString());
   }
 }
 
@@ -147,8 +151,10 @@ RC_GTEST_PROP(MeshProperty, AffectedNodesIncludeAllWhosePlanChanges, ()) {
   after.remove(victim.key());
   const auto affected = mesh_affected(after, victim, {});
   for (const auto& node : after.list<pb::Node>())
-    if (plan_mesh(before, *node).SerializeAsString() != plan_mesh(after, *node).SerializeAsString() ||
-        plan_names(before, *node).SerializeAsString() != plan_names(after, *node).SerializeAsString())
+    if (plan_mesh(before, *node).SerializeAsString() !=
+            plan_mesh(after, *node).SerializeAsString() ||
+        plan_names(before, *node).SerializeAsString() !=
+            plan_names(after, *node).SerializeAsString())
       RC_ASSERT(affected.contains(node->metadata().name()));
 }
 

@@ -35,7 +35,8 @@ Result<std::string> block_of(const pb::NamesSection& section) {
     ASSIGN_OR_RETURN(const IpAddress address, IpAddress::parse(record.address()));
     for (const std::string& name : record.names())
       if (!is_name(name))
-        return Error(Code::kInvalidArgument, fmt::format("name of {}: not a host name", record.address()));
+        return Error(Code::kInvalidArgument,
+                     fmt::format("name of {}: not a host name", record.address()));
     if (record.names().empty()) continue;
     out += fmt::format("{} {}\n", address.text(), fmt::join(record.names(), " "));
   }

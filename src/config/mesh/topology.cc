@@ -5,7 +5,9 @@
 namespace frameworks {
 namespace {
 
-bool by_name(const NodePtr& a, const NodePtr& b) { return a->metadata().name() < b->metadata().name(); }
+bool by_name(const NodePtr& a, const NodePtr& b) {
+  return a->metadata().name() < b->metadata().name();
+}
 
 // FNV-1a with a finalizer: the same on every build of every server, unlike std::hash.
 uint64_t stable_hash(std::string_view text) {
@@ -116,7 +118,8 @@ NodePtr MeshTopology::relay_between_edges(const pb::Cluster& from, const pb::Clu
 }
 
 NodePtr MeshTopology::relay(const pb::Cluster& from, const pb::Cluster& to) const {
-  if (from.spec().tier() == pb::TIER_CENTRAL || to.spec().tier() == pb::TIER_CENTRAL) return nullptr;
+  if (from.spec().tier() == pb::TIER_CENTRAL || to.spec().tier() == pb::TIER_CENTRAL)
+    return nullptr;
   const bool same_region = from.spec().region() == to.spec().region();
   if (from.spec().tier() == pb::TIER_REGIONAL)
     return to.spec().tier() == pb::TIER_REGIONAL || same_region ? nullptr : gateway(to);

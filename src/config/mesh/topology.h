@@ -1,10 +1,10 @@
 // Who is whose peer in the mesh, and through whom the rest of the fleet is reached.
 //
-// Not a full mesh. Central nodes peer with everybody; regional nodes with central and regional nodes
-// and the edges of their region; edge nodes with their cluster, their region's regional nodes and the
-// central nodes. What lies beyond is reached through relays, and the choice of relay is a function
-// that both ends compute alike: a WireGuard peer drops packets that come from another peer than the
-// one its own packets would go to, so every path must be the same there and back.
+// Not a full mesh. Central nodes peer with everybody; regional nodes with central and regional
+// nodes and the edges of their region; edge nodes with their cluster, their region's regional nodes
+// and the central nodes. What lies beyond is reached through relays, and the choice of relay is a
+// function that both ends compute alike: a WireGuard peer drops packets that come from another peer
+// than the one its own packets would go to, so every path must be the same there and back.
 #pragma once
 
 #include <map>
@@ -25,8 +25,8 @@ using ClusterPtr = std::shared_ptr<const pb::Cluster>;
 // Has what its peers need: address, mesh address and a WireGuard key.
 bool is_mesh_ready(const pb::Node& node);
 
-// One view of the fleet for any number of plans; cheap to make (clusters, central and regional nodes).
-// Refers to the snapshot; immutable, thus threadsafe.
+// One view of the fleet for any number of plans; cheap to make (clusters, central and regional
+// nodes). Refers to the snapshot; immutable, thus threadsafe.
 class MeshTopology {
  public:
   // kPlanned also counts nodes that have not joined yet: what the mesh will be.

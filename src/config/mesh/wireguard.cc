@@ -15,8 +15,9 @@ void sort_unique(std::vector<std::string>& texts) {
 WireguardConfig normalized(WireguardConfig config) {
   sort_unique(config.addresses);
   for (WireguardPeer& peer : config.peers) sort_unique(peer.allowed_ips);
-  std::sort(config.peers.begin(), config.peers.end(),
-            [](const WireguardPeer& a, const WireguardPeer& b) { return a.public_key < b.public_key; });
+  std::sort(
+      config.peers.begin(), config.peers.end(),
+      [](const WireguardPeer& a, const WireguardPeer& b) { return a.public_key < b.public_key; });
   return config;
 }
 

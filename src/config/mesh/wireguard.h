@@ -42,16 +42,16 @@ class Wireguard {
   virtual ~Wireguard() = default;
   // "kernel", "wireguard-go" or "fake"; what set() uses or will use.
   virtual std::string backend() = 0;
-  // The interface as it is, with the prefixes routed into it as `routes`. No addresses and no key when
-  // there is no interface.
+  // The interface as it is, with the prefixes routed into it as `routes`. No addresses and no key
+  // when there is no interface.
   struct Observed {
     bool exists = false;
     WireguardConfig config;
     std::vector<std::string> routes;
   };
   virtual Result<Observed> observe() = 0;
-  // Makes the interface, its addresses, peers and routes exactly so; sessions of peers that stay are
-  // not disturbed. kFailedPrecondition: an interface of that name is not ours.
+  // Makes the interface, its addresses, peers and routes exactly so; sessions of peers that stay
+  // are not disturbed. kFailedPrecondition: an interface of that name is not ours.
   virtual Result<Effect> set(const WireguardConfig& config) = 0;
 };
 

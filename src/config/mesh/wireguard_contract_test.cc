@@ -1,5 +1,5 @@
-// What every WireGuard must do, the fake and the real one. The real one runs in a network namespace of
-// the test's own, and is skipped where none can be made.
+// What every WireGuard must do, the fake and the real one. The real one runs in a network namespace
+// of the test's own, and is skipped where none can be made.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -184,7 +184,8 @@ TEST_P(RealWireguard, RoutesThatAreNotOursStay) {
   auto fewer = two_peers();
   fewer.peers.clear();
   ASSERT_TRUE(wireguard_->set(fewer));
-  EXPECT_NE(run_checked({.argv = {"ip", "route", "show", "dev", interface_}})->find("10.77.0.0/16"), std::string::npos);
+  EXPECT_NE(run_checked({.argv = {"ip", "route", "show", "dev", interface_}})->find("10.77.0.0/16"),
+            std::string::npos);
 }
 
 // Two hosts, joined by a pair of virtual interfaces, reach each other inside the mesh.
@@ -210,10 +211,11 @@ TEST_P(RealWireguard, TwoNodesReachEachOtherThroughIt) {
   ip({"address", "add", "192.0.2.2/24", "dev", "vb"});
   ip({"link", "set", "vb", "up"});
   auto far_wireguard = make_wireguard(far);
-  const auto far_set = far_wireguard->set({.private_key = key("far"),
-                                           .listen_port = 51822,
-                                           .addresses = {"10.64.1.2/32"},
-                                           .peers = {{public_key(key("self")), "192.0.2.1:51821", {"10.64.1.1/32"}, 0}}});
+  const auto far_set = far_wireguard->set(
+      {.private_key = key("far"),
+       .listen_port = 51822,
+       .addresses = {"10.64.1.2/32"},
+       .peers = {{public_key(key("self")), "192.0.2.1:51821", {"10.64.1.1/32"}, 0}}});
   ASSERT_TRUE(far_set) << far_set.error().text();
   namespace_.resume();
   const Fd server = listening_on("10.64.1.1");

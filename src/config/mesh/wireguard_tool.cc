@@ -76,8 +76,8 @@ Result<WireguardConfig> canonical(WireguardConfig config) {
 }
 
 std::string configuration_text(const WireguardConfig& config) {
-  std::string out = fmt::format("[Interface]\nPrivateKey = {}\nListenPort = {}\n", config.private_key,
-                                config.listen_port);
+  std::string out = fmt::format("[Interface]\nPrivateKey = {}\nListenPort = {}\n",
+                                config.private_key, config.listen_port);
   for (const WireguardPeer& peer : config.peers) {
     out += fmt::format("[Peer]\nPublicKey = {}\n", peer.public_key);
     if (!peer.endpoint.empty()) out += fmt::format("Endpoint = {}\n", peer.endpoint);
@@ -139,7 +139,9 @@ class WireguardTool final : public Wireguard {
     same_but_addresses.addresses = wanted.addresses;
     if (same_but_addresses != wanted) {
       changed = true;
-      if (auto done = tool({"wg", "syncconf", interface_, "/dev/stdin"}, configuration_text(wanted)); !done)
+      if (auto done =
+              tool({"wg", "syncconf", interface_, "/dev/stdin"}, configuration_text(wanted));
+          !done)
         return done.error();
     }
     const std::string batch = ip_commands(present, wanted);
@@ -156,7 +158,8 @@ class WireguardTool final : public Wireguard {
     if (if_nametoindex(interface_.c_str()) != 0)
       return user_space_socket_exists() ? "wireguard-go" : "kernel";
     const std::string probe = fmt::format("fwp{}", getpid());
-    const auto made = run({.argv = {"ip", "link", "add", "dev", probe, "type", "wireguard"}, .timeout = kTimeout});
+    const auto made = run(
+        {.argv = {"ip", "link", "add", "dev", probe, "type", "wireguard"}, .timeout = kTimeout});
     if (!made || made->exit_code != 0) return "wireguard-go";
     (void)run({.argv = {"ip", "link", "delete", "dev", probe}, .timeout = kTimeout});
     return "kernel";
@@ -174,14 +177,15 @@ class WireguardTool final : public Wireguard {
       if (ours) return false;
       ASSIGN_OR_RETURN(const bool untouched, has_no_key());
       if (!untouched)
-        return Error(Code::kFailedPrecondition,
-                     fmt::format("interface {} is not ours (it has no alias \"{}\"): remove or rename it",
-                                 interface_, kAlias));
+        return Error(
+            Code::kFailedPrecondition,
+            fmt::format("interface {} is not ours (it has no alias \"{}\"): remove or rename it",
+                        interface_, kAlias));
     } else {
       RETURN_IF_ERROR(backend() == "kernel" ? make_in_kernel() : make_in_user_space());
     }
-    if (auto done = tool({"ip", "link", "set", "dev", interface_, "alias", std::string(kAlias), "mtu",
-                          std::to_string(kMtu), "up"});
+    if (auto done = tool({"ip", "link", "set", "dev", interface_, "alias", std::string(kAlias),
+                          "mtu", std::to_string(kMtu), "up"});
         !done)
       return done.error();
     return true;
@@ -206,13 +210,14 @@ class WireguardTool final : public Wireguard {
     return {};
   }
 
-  // wireguard-go goes to the background by itself once its socket is there. Nothing holds on to it: it
-  // is found again by the interface and the socket.
+  // wireguard-go goes to the background by itself once its socket is there. Nothing holds on to it:
+  // it is found again by the interface and the socket.
   Status make_in_user_space() {
     if (access("/dev/net/tun", R_OK | W_OK) != 0)
-      return Error(Code::kFailedPrecondition,
-                   "the kernel has no WireGuard and /dev/net/tun is not there for wireguard-go: load the "
-                   "module wireguard or tun");
+      return Error(
+          Code::kFailedPrecondition,
+          "the kernel has no WireGuard and /dev/net/tun is not there for wireguard-go: load the "
+          "module wireguard or tun");
     if (auto done = tool({"wireguard-go", interface_}); !done) return done.error();
     return {};
   }
@@ -232,8 +237,9 @@ class WireguardTool final : public Wireguard {
   Result<std::vector<std::string>> observe_routes() {
     std::vector<std::string> out;
     for (const char* family : {"-4", "-6"}) {
-      ASSIGN_OR_RETURN(const std::string text, tool({"ip", family, "-o", "route", "show", "dev", interface_,
-                                                     "proto", std::string(kRouteProtocol)}));
+      ASSIGN_OR_RETURN(const std::string text,
+                       tool({"ip", family, "-o", "route", "show", "dev", interface_, "proto",
+                             std::string(kRouteProtocol)}));
       for (const std::string& line : lines(text)) {
         const auto fields = words(line);
         if (fields.empty()) continue;
@@ -246,7 +252,8 @@ class WireguardTool final : public Wireguard {
 
   // New before old, so that an address that stays reachable never is not.
   std::string ip_commands(const Observed& present, const WireguardConfig& wanted) const {
-    const auto difference = [](const std::vector<std::string>& a, const std::vector<std::string>& b) {
+    const auto difference = [](const std::vector<std::string>& a,
+                               const std::vector<std::string>& b) {
       std::vector<std::string> out;
       const std::set<std::string> other(b.begin(), b.end());
       for (const std::string& text : a)

@@ -14,7 +14,8 @@ bool contains(const List& list, const Value& value) {
 }
 
 void add_address(const std::string& text, AddressList& out) {
-  if (const auto address = IpAddress::parse(text); address) out.add(Cidr(*address, address->bits()));
+  if (const auto address = IpAddress::parse(text); address)
+    out.add(Cidr(*address, address->bits()));
 }
 
 void add_range(const std::string& text, AddressList& out) {
@@ -51,8 +52,8 @@ std::set<std::string> nodes_of_service(const Snapshot& snapshot, const std::stri
   return out;
 }
 
-std::set<std::string> provider_nodes(const Snapshot& snapshot, const std::set<std::string>& services,
-                                     pb::Tier tier) {
+std::set<std::string> provider_nodes(const Snapshot& snapshot,
+                                     const std::set<std::string>& services, pb::Tier tier) {
   std::set<std::string> out;
   for (const auto& provider : snapshot.list<pb::Service>()) {
     const pb::Consumers& consumers = provider->spec().consumers();

@@ -18,8 +18,8 @@ constexpr int kDefaultWireguardPort = 51820;
 constexpr int kDefaultPriority = 100;
 
 bool has_tier(const pb::Placement& placement, pb::Tier tier) {
-  return placement.tiers().empty() ||
-         std::find(placement.tiers().begin(), placement.tiers().end(), tier) != placement.tiers().end();
+  return placement.tiers().empty() || std::find(placement.tiers().begin(), placement.tiers().end(),
+                                                tier) != placement.tiers().end();
 }
 
 template <typename List>
@@ -153,11 +153,14 @@ std::vector<pb::PlanStep> explain_firewall(const Snapshot& before, const Snapsho
     step.set_layer("machine");
     step.set_action(pair.first == nullptr ? "create" : "update");
     step.set_object("Node/" + name);
-    step.set_summary(fmt::format("firewall: {} rules come, {} go", added, removed));
+    step.set_summary(fmt::format("firewall: {} rules to add, {} to remove", added, removed));
+    if (pair.first == nullptr) continue;  // all of it is new: the count says enough
     for (const std::string& line : new_lines)
-      if (!old_lines.contains(line)) step.add_changes()->set_after("\"" + json_escaped(line) + "\"");
+      if (!old_lines.contains(line))
+        step.add_changes()->set_after("\"" + json_escaped(line) + "\"");
     for (const std::string& line : old_lines)
-      if (!new_lines.contains(line)) step.add_changes()->set_before("\"" + json_escaped(line) + "\"");
+      if (!new_lines.contains(line))
+        step.add_changes()->set_before("\"" + json_escaped(line) + "\"");
     for (pb::FieldChange& change : *step.mutable_changes()) change.set_field("ruleset");
   }
   return steps;

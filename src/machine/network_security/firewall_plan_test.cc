@@ -70,8 +70,10 @@ void put_instance(const std::string& service, const std::string& node, Snapshot&
 Snapshot fleet(const std::string& more = "") {
   Snapshot out;
   const auto documents = parse_documents(std::string(kFleet) + more, "test.yaml");
-  if (!documents) ADD_FAILURE() << documents.error().text();
-  else for (const Document& document : *documents) out.put(document.resource);
+  if (!documents)
+    ADD_FAILURE() << documents.error().text();
+  else
+    for (const Document& document : *documents) out.put(document.resource);
   put_instance("post-gres", "core-1", out);
   put_instance("media", "eu-edge-1", out);
   return out;
@@ -92,8 +94,9 @@ std::string own_rules(const Snapshot& snapshot, const std::string& node) {
 }
 
 std::string rule(const std::string& name, const std::string& spec) {
-  return fmt::format("---\napiVersion: frameworks/v1\nkind: FirewallRule\nmetadata: {{name: {}}}\nspec: {{{}}}\n",
-                     name, spec);
+  return fmt::format(
+      "---\napiVersion: frameworks/v1\nkind: FirewallRule\nmetadata: {{name: {}}}\nspec: {{{}}}\n",
+      name, spec);
 }
 
 TEST(FirewallPlan, IsOneTransactionThatReplacesTheTable) {
@@ -146,17 +149,18 @@ TEST(FirewallPlan, OnlyCentralAndRegionalNodesForward) {
 }
 
 TEST(FirewallPlan, OperatorsRulesComeFirstByPriorityDropsBeforeAccepts) {
-  const Snapshot snapshot = fleet(rule("z-drop", "action: drop, ports: [22], sources: [203.0.113.0/24, \"2001:db8::/32\"]") +
-                                  rule("a-accept", "ports: [80, 443]") +
-                                  rule("early", "priority: 5, protocol: udp") +
-                                  rule("elsewhere", "target: {tiers: [central]}, ports: [1]"));
-  EXPECT_EQ(own_rules(snapshot, "eu-edge-2"),
-            "meta l4proto udp counter accept comment \"FirewallRule/early\"\n"
-            "ip saddr @sources_z_drop_4 tcp dport 22 counter drop comment \"FirewallRule/z-drop\"\n"
-            "ip6 saddr @sources_z_drop_6 tcp dport 22 counter drop comment \"FirewallRule/z-drop\"\n"
-            "tcp dport { 80, 443 } counter accept comment \"FirewallRule/a-accept\"\n"
-            "tcp dport 22 counter accept comment \"ssh\"\n"
-            "udp dport 51820 counter accept comment \"wireguard\"\n");
+  const Snapshot snapshot = fleet(
+      rule("z-drop", "action: drop, ports: [22], sources: [203.0.113.0/24, \"2001:db8::/32\"]") +
+      rule("a-accept", "ports: [80, 443]") + rule("early", "priority: 5, protocol: udp") +
+      rule("elsewhere", "target: {tiers: [central]}, ports: [1]"));
+  EXPECT_EQ(
+      own_rules(snapshot, "eu-edge-2"),
+      "meta l4proto udp counter accept comment \"FirewallRule/early\"\n"
+      "ip saddr @sources_z_drop_4 tcp dport 22 counter drop comment \"FirewallRule/z-drop\"\n"
+      "ip6 saddr @sources_z_drop_6 tcp dport 22 counter drop comment \"FirewallRule/z-drop\"\n"
+      "tcp dport { 80, 443 } counter accept comment \"FirewallRule/a-accept\"\n"
+      "tcp dport 22 counter accept comment \"ssh\"\n"
+      "udp dport 51820 counter accept comment \"wireguard\"\n");
 }
 
 TEST(FirewallPlan, AConsumersAddressInsideAConsumingRangeIsNotNamedTwice) {
@@ -177,8 +181,9 @@ TEST(ExplainFirewall, CountsTheRulesThatComeAndGo) {
   ASSERT_EQ(steps.size(), 2u);
   EXPECT_EQ(steps[0].object(), "Node/eu-edge-1");
   EXPECT_EQ(steps[0].layer(), "machine");
-  EXPECT_EQ(steps[0].summary(), "firewall: 1 rules come, 0 go");
-  EXPECT_EQ(steps[0].changes(0).after(), R"("tcp dport 443 counter accept comment \"FirewallRule/web\"")");
+  EXPECT_EQ(steps[0].summary(), "firewall: 1 rules to add, 0 to remove");
+  EXPECT_EQ(steps[0].changes(0).after(),
+            R"("tcp dport 443 counter accept comment \"FirewallRule/web\"")");
   EXPECT_TRUE(explain_firewall(after, after).empty());
 }
 
@@ -193,8 +198,12 @@ Snapshot random_fleet() {
     port.set_name("main");
     port.set_port(1000 + i);
     port.set_exposure(*rc::gen::element(pb::EXPOSURE_MESH, pb::EXPOSURE_PUBLIC, pb::EXPOSURE_NODE));
-    if (*rc::gen::arbitrary<bool>()) service.mutable_spec()->mutable_consumers()->add_tiers(*rc::gen::elementOf(std::vector<pb::Tier>(tiers)));
-    if (*rc::gen::arbitrary<bool>()) service.mutable_spec()->mutable_consumers()->add_services(fmt::format("s{}", *rc::gen::inRange(0, services)));
+    if (*rc::gen::arbitrary<bool>())
+      service.mutable_spec()->mutable_consumers()->add_tiers(
+          *rc::gen::elementOf(std::vector<pb::Tier>(tiers)));
+    if (*rc::gen::arbitrary<bool>())
+      service.mutable_spec()->mutable_consumers()->add_services(
+          fmt::format("s{}", *rc::gen::inRange(0, services)));
     out.put(Resource::of(service));
   }
   for (int c = 1; c <= 3; ++c) {
@@ -232,7 +241,8 @@ RC_GTEST_PROP(FirewallProperty, AffectedNodesIncludeAllWhosePlanChanges, ()) {
   const bool created = *rc::gen::arbitrary<bool>();
   const Snapshot& before = created ? without : fleet;
   const Snapshot& after = created ? fleet : without;
-  const auto affected = created ? firewall_affected(after, {}, changed) : firewall_affected(after, changed, {});
+  const auto affected =
+      created ? firewall_affected(after, {}, changed) : firewall_affected(after, changed, {});
   for (const auto& node : after.list<pb::Node>()) {
     const std::string& name = node->metadata().name();
     if (before.find<pb::Node>(name) == nullptr) {

@@ -15,8 +15,9 @@ class PacketFilter {
   virtual ~PacketFilter() = default;
   // The mark that the table carries; none when the table is not there or carries none.
   virtual Result<std::optional<std::string>> mark() = 0;
-  // Replaces the table in one transaction: either all of `ruleset` holds afterwards, with `mark`, or
-  // the filter is as it was. kInvalidArgument: the ruleset is malformed or touches something else.
+  // Replaces the table in one transaction: either all of `ruleset` holds afterwards, with `mark`,
+  // or the filter is as it was. kInvalidArgument: the ruleset is malformed or touches something
+  // else.
   virtual Status replace(const std::string& ruleset, const std::string& mark) = 0;
 };
 

@@ -1,6 +1,6 @@
-// What every packet filter must do, the fake and the real one; and of the real one, that it lets in what
-// it should and nothing else. The real one runs in a network namespace of the test's own, and is skipped
-// where none can be made.
+// What every packet filter must do, the fake and the real one; and of the real one, that it lets in
+// what it should and nothing else. The real one runs in a network namespace of the test's own, and
+// is skipped where none can be made.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -109,7 +109,8 @@ Fd listener(int port) {
   sockaddr_in at{};
   at.sin_family = AF_INET;
   at.sin_port = htons(static_cast<uint16_t>(port));
-  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 || listen(fd.get(), 8) != 0) return {};
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 || listen(fd.get(), 8) != 0)
+    return {};
   return fd;
 }
 
@@ -131,7 +132,8 @@ Attempt attempt(const char* from, const char* to, int port) {
   return error == 0 ? Attempt::kOpens : Attempt::kRefused;
 }
 
-// A node with its filter, and beside it two neighbours on an interface that is called like the mesh's.
+// A node with its filter, and beside it two neighbours on an interface that is called like the
+// mesh's.
 class RealPacketFilter : public testing::Test {
  protected:
   void SetUp() override {
@@ -144,9 +146,11 @@ class RealPacketFilter : public testing::Test {
       ip(fmt::format("link add {0} type veth peer name {0} netns {1}", pair, outside_.path()));
       ip(fmt::format("link set {} up", pair));
     }
-    ip("address add 10.64.0.1/24 dev fw0 && ip address add 192.0.2.1/24 dev eth0 && ip link set lo up");
+    ip("address add 10.64.0.1/24 dev fw0 && ip address add 192.0.2.1/24 dev eth0 && ip link set lo "
+       "up");
     outside_.resume();
-    ip("address add 10.64.0.2/24 dev fw0 && ip address add 10.64.0.3/24 dev fw0 && ip link set fw0 up");
+    ip("address add 10.64.0.2/24 dev fw0 && ip address add 10.64.0.3/24 dev fw0 && ip link set fw0 "
+       "up");
     ip("address add 192.0.2.2/24 dev eth0 && ip link set eth0 up");
     node_.resume();
   }
@@ -168,17 +172,21 @@ TEST_F(RealPacketFilter, LetsInWhatThePlanAllowsAndNothingElse) {
   everywhere.add(*Cidr::parse("0.0.0.0/0"));
   everywhere.add(*Cidr::parse("::/0"));
   banned.add(*Cidr::parse("192.0.2.2/32"));
-  rules.input_from("banned", banned, {.protocol = "tcp", .ports = {8443}}, Verdict::kDrop, "drop first");
-  rules.input_from("everywhere", everywhere, {.protocol = "tcp", .ports = {8443}}, Verdict::kAccept, "then accept");
+  rules.input_from("banned", banned, {.protocol = "tcp", .ports = {8443}}, Verdict::kDrop,
+                   "drop first");
+  rules.input_from("everywhere", everywhere, {.protocol = "tcp", .ports = {8443}}, Verdict::kAccept,
+                   "then accept");
   rules.input({.protocol = "tcp", .ports = {1935}}, Verdict::kAccept, "public");
-  rules.input_from("consumers_db", consumers, {.interface = "fw0", .protocol = "tcp", .ports = {5432}}, Verdict::kAccept,
+  rules.input_from("consumers_db", consumers,
+                   {.interface = "fw0", .protocol = "tcp", .ports = {5432}}, Verdict::kAccept,
                    "mesh");
   pb::FirewallSection section;
   section.set_ruleset(rules.text());
   const auto filter = make_nft_packet_filter();
   const auto applied = apply_firewall(section, *filter);
   ASSERT_TRUE(applied) << applied.error().text();
-  const Fd sql = listener(5432), rtmp = listener(1935), web = listener(8443), other = listener(7000);
+  const Fd sql = listener(5432), rtmp = listener(1935), web = listener(8443),
+           other = listener(7000);
   ASSERT_TRUE(sql.valid() && rtmp.valid() && web.valid() && other.valid());
 
   EXPECT_EQ(from("192.0.2.2", "192.0.2.1", 1935), Attempt::kOpens) << "public";
@@ -204,7 +212,8 @@ TEST_F(RealPacketFilter, WhatTheNodeItselfAsksForIsAnswered) {
 }
 
 TEST_F(RealPacketFilter, LeavesOtherTablesAlone) {
-  ASSERT_TRUE(run_checked({.argv = {"nft", "-f", "-"}, .input = "table ip by_hand {\n chain c {\n }\n}\n"}));
+  ASSERT_TRUE(run_checked(
+      {.argv = {"nft", "-f", "-"}, .input = "table ip by_hand {\n chain c {\n }\n}\n"}));
   const auto filter = make_nft_packet_filter();
   ASSERT_TRUE(filter->replace(ruleset_opening(80), "one"));
   EXPECT_TRUE(run_checked({.argv = {"nft", "list", "table", "ip", "by_hand"}}));

@@ -7,13 +7,15 @@ namespace frameworks {
 namespace {
 
 constexpr std::chrono::seconds kTimeout{10};
-// The mark is the comment of an empty chain: rules cannot be marked without being part of the filter.
+// The mark is the comment of an empty chain: rules cannot be marked without being part of the
+// filter.
 constexpr std::string_view kMarkChain = "frameworks_mark";
 
 // "…/dev/stdin:3:1-4: Error: syntax error, …" → from "Error" on, first line.
 std::string reason(const std::string& err) {
   const size_t begin = err.find("Error: ");
-  const std::string_view text = std::string_view(err).substr(begin == std::string::npos ? 0 : begin + 7);
+  const std::string_view text =
+      std::string_view(err).substr(begin == std::string::npos ? 0 : begin + 7);
   return std::string(text.substr(0, text.find('\n')));
 }
 
@@ -38,9 +40,10 @@ bool touches_only_our_table(const std::string& ruleset) {
 class NftPacketFilter final : public PacketFilter {
  public:
   Result<std::optional<std::string>> mark() override {
-    ASSIGN_OR_RETURN(const Output output,
-                     run({.argv = {"nft", "list", "chain", "inet", "frameworks", std::string(kMarkChain)},
-                          .timeout = kTimeout}));
+    ASSIGN_OR_RETURN(
+        const Output output,
+        run({.argv = {"nft", "list", "chain", "inet", "frameworks", std::string(kMarkChain)},
+             .timeout = kTimeout}));
     if (output.exit_code != 0) {
       if (output.err.find("No such file or directory") != std::string::npos)
         return std::optional<std::string>();
@@ -55,11 +58,12 @@ class NftPacketFilter final : public PacketFilter {
   Status replace(const std::string& ruleset, const std::string& mark) override {
     if (!touches_only_our_table(ruleset))
       return Error(Code::kInvalidArgument, "ruleset changes more than the table inet frameworks");
-    const std::string transaction = fmt::format("{}\nadd chain inet frameworks {} {{ comment \"{}\"; }}\n",
-                                                ruleset, kMarkChain, mark);
+    const std::string transaction = fmt::format(
+        "{}\nadd chain inet frameworks {} {{ comment \"{}\"; }}\n", ruleset, kMarkChain, mark);
     // The check tells a malformed ruleset from a kernel that refuses; nothing is changed by it.
-    ASSIGN_OR_RETURN(const Output checked,
-                     run({.argv = {"nft", "-c", "-f", "-"}, .input = transaction, .timeout = kTimeout}));
+    ASSIGN_OR_RETURN(
+        const Output checked,
+        run({.argv = {"nft", "-c", "-f", "-"}, .input = transaction, .timeout = kTimeout}));
     if (checked.exit_code != 0)
       return Error(Code::kInvalidArgument, fmt::format("ruleset: {}", reason(checked.err)));
     ASSIGN_OR_RETURN(const Output applied,
@@ -72,6 +76,8 @@ class NftPacketFilter final : public PacketFilter {
 
 }  // namespace
 
-std::unique_ptr<PacketFilter> make_nft_packet_filter() { return std::make_unique<NftPacketFilter>(); }
+std::unique_ptr<PacketFilter> make_nft_packet_filter() {
+  return std::make_unique<NftPacketFilter>();
+}
 
 }  // namespace frameworks

@@ -77,18 +77,21 @@ void Ruleset::input_from(std::string set, const AddressList& sources, const Matc
     auto texts = sources.texts(v4);
     if (texts.empty()) continue;
     const std::string name = set + (v4 ? "_4" : "_6");
-    rules_.push_back(fmt::format("{}{} saddr @{} {}{}", interface_condition(match), v4 ? "ip" : "ip6",
-                                 name, conditions(match), ending(verdict, comment)));
+    rules_.push_back(fmt::format("{}{} saddr @{} {}{}", interface_condition(match),
+                                 v4 ? "ip" : "ip6", name, conditions(match),
+                                 ending(verdict, comment)));
     sets_[name] = std::move(texts);
   }
 }
 
 std::string Ruleset::text() const {
   // "table" before "delete" makes sure that there is one to delete; all of it is one transaction.
-  std::string out = "table inet frameworks\ndelete table inet frameworks\ntable inet frameworks {\n";
+  std::string out =
+      "table inet frameworks\ndelete table inet frameworks\ntable inet frameworks {\n";
   for (const auto& [name, elements] : sets_)
-    out += fmt::format("\tset {} {{\n\t\ttype {}\n\t\tflags interval\n\t\telements = {{ {} }}\n\t}}\n", name,
-                       name.ends_with("_4") ? "ipv4_addr" : "ipv6_addr", fmt::join(elements, ", "));
+    out += fmt::format(
+        "\tset {} {{\n\t\ttype {}\n\t\tflags interval\n\t\telements = {{ {} }}\n\t}}\n", name,
+        name.ends_with("_4") ? "ipv4_addr" : "ipv6_addr", fmt::join(elements, ", "));
   out += "\tchain input {\n\t\ttype filter hook input priority filter; policy drop;\n";
   out += kAlways;
   for (const std::string& rule : rules_) out += "\t\t" + rule + "\n";

@@ -16,7 +16,7 @@ enum class Verdict { kAccept, kDrop };
 
 // What a packet must look like. Empty parts match everything.
 struct Match {
-  std::string interface{};
+  std::string interface {};
   std::string protocol{};  // "tcp" or "udp"
   std::vector<int> ports{};
 };
@@ -26,8 +26,8 @@ class AddressList {
  public:
   void add(const Cidr& cidr) { cidrs_.push_back(cidr); }
   [[nodiscard]] bool empty() const { return cidrs_.empty(); }
-  // Of one family, as nft writes them (host prefixes without length): sorted, and without those that a
-  // wider prefix covers, because nft refuses sets with overlapping intervals.
+  // Of one family, as nft writes them (host prefixes without length): sorted, and without those
+  // that a wider prefix covers, because nft refuses sets with overlapping intervals.
   [[nodiscard]] std::vector<std::string> texts(bool v4) const;
 
  private:
