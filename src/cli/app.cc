@@ -21,11 +21,15 @@ std::string examples_text(const Command& command) {
 
 std::string program_footer() {
   std::string out = "Exit codes:\n";
-  for (const auto& [code, meaning] : exit_codes()) out += fmt::format("  {:<4} {}\n", code, meaning);
+  for (const auto& [code, meaning] : exit_codes())
+    out += fmt::format("  {:<4} {}\n", code, meaning);
   return out +
-         "\nThe server, the token and the CA come from the options above, else from FRAMEWORKS_SERVER,\n"
-         "FRAMEWORKS_TOKEN_FILE and FRAMEWORKS_CA_FILE, else from ~/.config/frameworks/profile.json, else\n"
-         "from /run/frameworks/profile.json. Colours are used on terminals only, and not with NO_COLOR.\n";
+         "\nThe server, the token and the CA come from the options above, else from "
+         "FRAMEWORKS_SERVER,\n"
+         "FRAMEWORKS_TOKEN_FILE and FRAMEWORKS_CA_FILE, else from "
+         "~/.config/frameworks/profile.json, else\n"
+         "from /run/frameworks/profile.json. Colours are used on terminals only, and not with "
+         "NO_COLOR.\n";
 }
 
 void add_global_options(CLI::App& app, Context& context) {
@@ -36,8 +40,8 @@ void add_global_options(CLI::App& app, Context& context) {
   app.add_option("--ca-file", context.profile.ca_file, "File with the CA that signed the server")
       ->envname("FRAMEWORKS_CA_FILE");
   app.add_flag("--json", context.json, "Print JSON");
-  app.add_flag_callback("--no-color", [&context] { context.terminal.colours = false; },
-                        "Print without colours");
+  app.add_flag_callback(
+      "--no-color", [&context] { context.terminal.colours = false; }, "Print without colours");
 }
 
 }  // namespace
@@ -92,10 +96,14 @@ int report(const Error& error, const Terminal& terminal) {
   if (violations.empty())
     terminal.err << terminal.paint(Colour::kRed, "error: ") << error.message() << "\n";
   switch (error.code()) {
-    case Code::kInvalidArgument: return kExitBadInput;
-    case Code::kUnavailable: return kExitUnreachable;
-    case Code::kCancelled: return kExitInterrupted;
-    default: return kExitFailure;
+    case Code::kInvalidArgument:
+      return kExitBadInput;
+    case Code::kUnavailable:
+      return kExitUnreachable;
+    case Code::kCancelled:
+      return kExitInterrupted;
+    default:
+      return kExitFailure;
   }
 }
 

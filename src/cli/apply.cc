@@ -8,8 +8,10 @@ Command apply_command() {
   return {
       .name = "apply",
       .summary = "Make the fleet as the files say",
-      .help = "Writes all that the files say at one revision, or nothing, and streams the progress of the\n"
-              "operation that brings the world there until it ended. Safe to repeat.",
+      .help =
+          "Writes all that the files say at one revision, or nothing, and streams the progress of "
+          "the\n"
+          "operation that brings the world there until it ended. Safe to repeat.",
       .examples = {{"apply -f fleets/demo", "write and wait until it is so"},
                    {"apply -f fleets/demo --detach", "write and return at once"},
                    {"apply -f fleets/demo --prune", "also delete what the files no longer list"},

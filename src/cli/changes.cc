@@ -27,8 +27,9 @@ std::string column_changes(const Resource& before, const Resource& after) {
   }
   for (const pb::FieldChange& change : diff(&before.message(), &after.message())) {
     if (!out.empty()) break;  // the columns tell enough
-    out = fmt::format("{} {} -> {}", change.field(), change.before().empty() ? "-" : change.before(),
-                      change.after().empty() ? "-" : change.after());
+    out =
+        fmt::format("{} {} -> {}", change.field(), change.before().empty() ? "-" : change.before(),
+                    change.after().empty() ? "-" : change.after());
   }
   return out;
 }
@@ -73,8 +74,9 @@ class ChangeView {
       for (const auto& [key, resource] : known_) resources.push_back(resource);
       make_table(*kinds_.front(), resources, context_.clock.wall()).print(terminal);
     }
-    terminal.out << terminal.paint(Colour::kGrey, fmt::format("{} resources at revision {}; changes follow",
-                                                              known_.size(), revision))
+    terminal.out << terminal.paint(Colour::kGrey,
+                                   fmt::format("{} resources at revision {}; changes follow",
+                                               known_.size(), revision))
                  << "\n";
   }
 
@@ -94,8 +96,8 @@ class ChangeView {
       detail = column_changes(found->second, resource);
     }
     terminal.out << terminal.paint(Colour::kGrey, rfc3339(context_.clock.wall()).substr(11, 12))
-                 << "  r" << event.revision() << "  " << terminal.paint(colour, pad(what, 7)) << "  "
-                 << resource.key().text() << (detail.empty() ? "" : "  " + detail) << "\n";
+                 << "  r" << event.revision() << "  " << terminal.paint(colour, pad(what, 7))
+                 << "  " << resource.key().text() << (detail.empty() ? "" : "  " + detail) << "\n";
   }
 
   Context& context_;

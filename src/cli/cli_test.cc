@@ -34,8 +34,8 @@ Said say(const std::string& line, const Profile& profile = {}) {
   return {code, out.str(), err.str()};
 }
 
-pb::OperationEvent event(int64_t sequence, std::string layer, std::string object, std::string message,
-                         pb::OperationEventResult result) {
+pb::OperationEvent event(int64_t sequence, std::string layer, std::string object,
+                         std::string message, pb::OperationEventResult result) {
   pb::OperationEvent out;
   out.set_sequence(sequence);
   out.mutable_time()->set_seconds(1'700'000'000 + sequence);
@@ -83,7 +83,8 @@ TEST(Commands, HaveExamplesThatTheirOptionsAccept) {
     EXPECT_FALSE(command.examples.empty()) << command.name;
     for (const Example& example : command.examples) {
       std::string selected;
-      const auto app = make_app(context, [&](const Command& c, const cli::Run&) { selected = c.name; });
+      const auto app =
+          make_app(context, [&](const Command& c, const cli::Run&) { selected = c.name; });
       const std::string line = example.line.substr(0, example.line.find_first_of("|>"));
       std::vector<std::string> words;
       for (const std::string& word : split(trim(line), ' ')) words.insert(words.begin(), word);
@@ -133,8 +134,10 @@ TEST_F(CliTest, ValidateNeedsNoServerAndTellsEveryLine) {
   const std::string path = file("a.yaml", kTenant);
   const Said said = say("validate -f " + path);
   EXPECT_EQ(said.code, kExitBadInput);
-  EXPECT_EQ(said.err, path + ":7: Tenant/acme: spec.primaryCluster: Cluster \"nowhere\" does not exist: "
-                             "create it, or correct the name\n");
+  EXPECT_EQ(said.err,
+            path +
+                ":7: Tenant/acme: spec.primaryCluster: Cluster \"nowhere\" does not exist: "
+                "create it, or correct the name\n");
   EXPECT_EQ(said.out, "");
 }
 
@@ -298,7 +301,8 @@ TEST(Progress, ShowsStepBarAndEveryNodesTask) {
   const Terminal terminal{sink, sink};
   ProgressView view("apply-1");
   EXPECT_EQ(view.take(event(1, "config", "", "configure", pb::OPERATION_EVENT_RESULT_STARTED)), "");
-  pb::OperationEvent task = event(2, "config", "core-1", "install", pb::OPERATION_EVENT_RESULT_STARTED);
+  pb::OperationEvent task =
+      event(2, "config", "core-1", "install", pb::OPERATION_EVENT_RESULT_STARTED);
   task.set_done(2);
   task.set_total(4);
   EXPECT_EQ(view.take(task), "");

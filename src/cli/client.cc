@@ -48,9 +48,9 @@ Status read_profile(const std::filesystem::path& path, Profile& profile) {
 
 Result<std::string> read_credential(const std::string& path, const char* what, const char* flag) {
   if (path.empty())
-    return Error(Code::kInvalidArgument,
-                 fmt::format("no {} is known: give {} (./run writes a profile that names it)", what,
-                             flag));
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("no {} is known: give {} (./run writes a profile that names it)", what, flag));
   Result<std::string> text = read_file(path);
   if (!text) return text.error().with_context(fmt::format("{} ({})", what, flag));
   return text;
@@ -84,8 +84,8 @@ Error from_grpc(const grpc::Status& status, const std::string& server) {
     return {code, status.error_message()};
   std::vector<Violation> violations;
   for (const pb::Violation& each : details.violations())
-    violations.push_back({each.origin().file(), each.origin().line(), each.object(), each.field(),
-                          each.message()});
+    violations.push_back(
+        {each.origin().file(), each.origin().line(), each.object(), each.field(), each.message()});
   if (code == Code::kInvalidArgument) return Error::invalid(std::move(violations));
   return {code, status.error_message()};
 }

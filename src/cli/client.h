@@ -44,10 +44,9 @@ class Client {
 
   // One answer to one question, within `timeout`.
   template <typename Stub, typename Request, typename Response>
-  Result<Response> call(Stub& stub,
-                        grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                        const Request& request,
-                        std::chrono::seconds timeout = std::chrono::seconds(60)) const {
+  Result<Response> call(
+      Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+      const Request& request, std::chrono::seconds timeout = std::chrono::seconds(60)) const {
     grpc::ClientContext context;
     authorize(context);
     context.set_deadline(deadline(timeout));

@@ -3,14 +3,25 @@
 namespace frameworks::cli {
 
 const std::vector<Command>& all_commands() {
-  static const std::vector<Command> kCommands = {
-      validate_command(),       plan_command(),            apply_command(),
-      delete_command(),         get_command(),             describe_command(),
-      watch_command(),          status_command(),          tenant_context_command(),
-      operation_list_command(), operation_watch_command(), operation_cancel_command(),
-      inventory_command(),      node_power_on_command(),   node_power_off_command(),
-      token_create_command(),   completion_command(),      version_command(),
-      docs_command()};
+  static const std::vector<Command> kCommands = {validate_command(),
+                                                 plan_command(),
+                                                 apply_command(),
+                                                 delete_command(),
+                                                 get_command(),
+                                                 describe_command(),
+                                                 watch_command(),
+                                                 status_command(),
+                                                 tenant_context_command(),
+                                                 operation_list_command(),
+                                                 operation_watch_command(),
+                                                 operation_cancel_command(),
+                                                 inventory_command(),
+                                                 node_power_on_command(),
+                                                 node_power_off_command(),
+                                                 token_create_command(),
+                                                 completion_command(),
+                                                 version_command(),
+                                                 docs_command()};
   return kCommands;
 }
 

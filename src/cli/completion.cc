@@ -77,9 +77,14 @@ std::string bash(const Words& words) {
          "  case ${COMP_WORDS[COMP_CWORD-1]} in -f|--file|--token-file|--ca-file)\n"
          "    COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n"
          "  esac\n"
-         "  case $before in\n" + cases(words) + "  esac\n"
-         "  case $before in\n" + option_cases(words) + "  esac\n"
-         "  [[ $current == -* ]] && words=\"$options --server --token-file --ca-file --json --no-color\"\n"
+         "  case $before in\n" +
+         cases(words) +
+         "  esac\n"
+         "  case $before in\n" +
+         option_cases(words) +
+         "  esac\n"
+         "  [[ $current == -* ]] && words=\"$options --server --token-file --ca-file --json "
+         "--no-color\"\n"
          "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
          "}\n"
          "complete -F _frameworks frameworks\n";
@@ -100,10 +105,15 @@ std::string zsh(const Words& words) {
          "    [[ ${words[i]} == -* ]] || before=\"${before:+$before }${words[i]}\"\n"
          "  done\n"
          "  case ${words[CURRENT-1]} in -f|--file|--token-file|--ca-file) _files; return ;; esac\n"
-         "  case $before in\n" + renamed(cases(words)) + "  esac\n"
-         "  case $before in\n" + option_cases(words) + "  esac\n"
+         "  case $before in\n" +
+         renamed(cases(words)) +
+         "  esac\n"
+         "  case $before in\n" +
+         option_cases(words) +
+         "  esac\n"
          "  compadd -- ${=found}\n"
-         "  [[ ${words[CURRENT]} == -* ]] && compadd -- ${=options} --server --token-file --ca-file --json"
+         "  [[ ${words[CURRENT]} == -* ]] && compadd -- ${=options} --server --token-file "
+         "--ca-file --json"
          " --no-color\n"
          "}\n"
          "compdef _frameworks frameworks\n";
@@ -117,17 +127,16 @@ std::string fish(const Words& words) {
   for (const auto& [before, after] : words.after)
     for (const auto& [name, what] : after)
       out += fmt::format("complete -c frameworks -n '{}' -a '{}' -d '{}'\n",
-                         before.empty()
-                             ? "__fish_use_subcommand"
-                             : fmt::format("__fish_seen_subcommand_from {}", before),
+                         before.empty() ? "__fish_use_subcommand"
+                                        : fmt::format("__fish_seen_subcommand_from {}", before),
                          name, what.find('\'') == std::string::npos ? what : "");
   for (const auto& [command, options] : words.options)
     for (const std::string& option : options)
       if (command.find(' ') == std::string::npos)
-        out += fmt::format("complete -c frameworks {}-l {}\n",
-                           command.empty() ? ""
-                                           : fmt::format("-n '__fish_seen_subcommand_from {}' ", command),
-                           option.substr(2));
+        out += fmt::format(
+            "complete -c frameworks {}-l {}\n",
+            command.empty() ? "" : fmt::format("-n '__fish_seen_subcommand_from {}' ", command),
+            option.substr(2));
   return out;
 }
 

@@ -8,8 +8,10 @@ Command delete_command() {
   return {
       .name = "delete",
       .summary = "Delete a resource",
-      .help = "Refused while other resources refer to it; the message names them. Waits until the operation\n"
-              "that follows has ended.",
+      .help =
+          "Refused while other resources refer to it; the message names them. Waits until the "
+          "operation\n"
+          "that follows has ended.",
       .examples = {{"delete firewallrule office", "by kind and name"},
                    {"delete grant us-edge --tenant acme", "of a tenant"},
                    {"delete machinepool us-edge --dry-run", "what it would do"}},
@@ -36,8 +38,7 @@ Command delete_command() {
           request.set_tenant(options->tenant);
           request.set_dry_run(options->dry_run);
           if (kind->tenant_owned && options->tenant.empty()) {
-            ASSIGN_OR_RETURN(const Resource found,
-                             get_resource(*client, *kind, {}, options->name));
+            ASSIGN_OR_RETURN(const Resource found, get_resource(*client, *kind, {}, options->name));
             request.set_tenant(found.metadata().tenant());
           }
           ASSIGN_OR_RETURN(

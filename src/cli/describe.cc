@@ -13,7 +13,8 @@
 namespace frameworks::cli {
 namespace {
 
-void print_section(const Terminal& terminal, std::string_view title, const boost::json::value* value) {
+void print_section(const Terminal& terminal, std::string_view title,
+                   const boost::json::value* value) {
   if (value == nullptr || !value->is_object() || value->get_object().empty()) return;
   terminal.out << terminal.paint(Colour::kBold, title) << "\n";
   std::istringstream lines(yaml_text(*value));

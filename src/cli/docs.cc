@@ -33,9 +33,9 @@ std::string options_table(const CLI::App& app) {
     std::string meaning = option->get_description();
     if (!option->get_default_str().empty())
       meaning += fmt::format(" (default {})", option->get_default_str());
-    out += fmt::format("| `{}` | {} |\n",
-                       option->get_positional() ? option->get_name(true) : option->get_name(false, true),
-                       meaning);
+    out += fmt::format(
+        "| `{}` | {} |\n",
+        option->get_positional() ? option->get_name(true) : option->get_name(false, true), meaning);
   }
   return out.empty() ? out : out + "\n";
 }
@@ -47,7 +47,8 @@ std::string page(Context& context) {
       "Printed by `frameworks docs` from the declarations of the commands; not edited by hand.\n\n"
       "## Options of every command\n\n" +
       options_table(*app) + "## Exit codes\n\n| Code | Meaning |\n|---|---|\n";
-  for (const auto& [code, meaning] : exit_codes()) out += fmt::format("| {} | {} |\n", code, meaning);
+  for (const auto& [code, meaning] : exit_codes())
+    out += fmt::format("| {} | {} |\n", code, meaning);
   for (const Command& command : all_commands()) {
     if (command.hidden) continue;
     const CLI::App& sub = *find_app(*app, command.name);

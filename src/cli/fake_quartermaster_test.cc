@@ -51,8 +51,8 @@ grpc::Status FakeQuartermaster::Get(grpc::ServerContext* context, const pb::GetR
   if (const auto status = check_token(*context); !status.ok()) return status;
   const Resource* found = fleet.find({request->kind(), request->tenant(), request->name()});
   if (found == nullptr)
-    return {grpc::StatusCode::NOT_FOUND, fmt::format("{} \"{}\" does not exist", request->kind(),
-                                                     request->name())};
+    return {grpc::StatusCode::NOT_FOUND,
+            fmt::format("{} \"{}\" does not exist", request->kind(), request->name())};
   *response->mutable_resource() = pack(*found);
   return grpc::Status::OK;
 }
@@ -78,7 +78,8 @@ grpc::Status FakeQuartermaster::Apply(grpc::ServerContext* context, const pb::Ap
   return apply_status;
 }
 
-grpc::Status FakeQuartermaster::Watch(grpc::ServerContext*, const pb::WatchOperationRequest* request,
+grpc::Status FakeQuartermaster::Watch(grpc::ServerContext*,
+                                      const pb::WatchOperationRequest* request,
                                       grpc::ServerWriter<pb::WatchOperationResponse>* writer) {
   const bool first = watches++ == 0;
   size_t sent = 0;

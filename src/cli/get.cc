@@ -60,7 +60,8 @@ Command get_command() {
   return {
       .name = "get",
       .summary = "List resources, or show one",
-      .help = "Kinds: " + kind_words() + ".\nYAML output can be applied again. -o json lists an array, or "
+      .help = "Kinds: " + kind_words() +
+              ".\nYAML output can be applied again. -o json lists an array, or "
               "the one resource that is named.",
       .examples = {{"get nodes", "a table"},
                    {"get grants --tenant acme", "of one tenant"},

@@ -7,8 +7,10 @@ Command inventory_command() {
   return {
       .name = "inventory",
       .summary = "Print Ansible's inventory of the fleet",
-      .help = "JSON as Ansible's inventory scripts print it, with _meta. With --host the variables of one\n"
-              "host.",
+      .help =
+          "JSON as Ansible's inventory scripts print it, with _meta. With --host the variables of "
+          "one\n"
+          "host.",
       .examples = {{"inventory > inventory.json", "the whole fleet"},
                    {"inventory --host core-1", "one host's variables"}},
       .setup = [](CLI::App& app) -> Run {

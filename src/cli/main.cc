@@ -5,9 +5,9 @@
 int main(int argc, char** argv) {
   frameworks::cli::Interrupts interrupts;
   frameworks::cli::Context context{.terminal = frameworks::cli::standard_terminal(),
-                              .profile = {},
-                              .clock = frameworks::system_clock(),
-                              .stop = interrupts.token(),
-                              .on_interrupt = [&] { interrupts.take_over(); }};
+                                   .profile = {},
+                                   .clock = frameworks::system_clock(),
+                                   .stop = interrupts.token(),
+                                   .on_interrupt = [&] { interrupts.take_over(); }};
   return frameworks::cli::run_cli({argv + 1, argv + argc}, context);
 }

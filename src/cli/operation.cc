@@ -41,7 +41,8 @@ Command operation_watch_command() {
   return {
       .name = "operation watch",
       .summary = "Follow an operation to its end",
-      .help = "Tells what happened so far, then what happens. Exits with 4 when the operation failed.",
+      .help =
+          "Tells what happened so far, then what happens. Exits with 4 when the operation failed.",
       .examples = {{"operation watch apply-17", "as after apply"}},
       .setup = [](CLI::App& app) -> Run {
         auto name = std::make_shared<std::string>();

@@ -9,8 +9,10 @@ Command plan_command() {
   return {
       .name = "plan",
       .summary = "Show what applying fleet files would change",
-      .help = "Prints, layer by layer, what would happen to which object, and whom it touches. Changes\n"
-              "nothing.",
+      .help =
+          "Prints, layer by layer, what would happen to which object, and whom it touches. "
+          "Changes\n"
+          "nothing.",
       .examples = {{"plan -f fleets/demo", "what would change"},
                    {"plan -f fleets/demo --verbose", "with every field of what would be made"},
                    {"plan -f fleets/demo --prune", "also what would be deleted"}},

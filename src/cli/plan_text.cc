@@ -24,9 +24,10 @@ Sign sign_of(std::string_view action) {
 
 void print_step(const pb::PlanStep& step, const Terminal& terminal, size_t width, Detail detail) {
   const Sign sign = sign_of(step.action());
-  terminal.out << "  " << terminal.paint(sign.colour, sign.text) << " "
-               << pad(step.object(), width) << "  ";
-  if (step.summary().empty())
+  terminal.out << "  " << terminal.paint(sign.colour, sign.text) << " " << pad(step.object(), width)
+               << "  ";
+  // "create Tenant/acme" says no more than what stands before it.
+  if (step.summary().empty() || step.summary() == step.action() + " " + step.object())
     terminal.out << step.action();
   else
     terminal.out << pad(step.action(), 9) << "  " << step.summary();
@@ -50,8 +51,7 @@ template <typename Names>
 std::string touched(const Names& names, std::string_view what) {
   constexpr int kNamed = 6;
   std::string out = fmt::format("{} {}{}", names.size(), what, names.size() == 1 ? "" : "s");
-  for (int i = 0; i < std::min(names.size(), kNamed); ++i)
-    out += (i == 0 ? " (" : ", ") + names[i];
+  for (int i = 0; i < std::min(names.size(), kNamed); ++i) out += (i == 0 ? " (" : ", ") + names[i];
   if (names.size() > kNamed) out += fmt::format(" and {} more", names.size() - kNamed);
   return names.empty() ? out : out + ")";
 }
@@ -60,11 +60,13 @@ std::string touched(const Names& names, std::string_view what) {
 
 void print_plan(const pb::Plan& plan, const Terminal& terminal, Detail detail) {
   if (plan.steps().empty()) {
-    terminal.out << fmt::format("nothing to change: the fleet is at revision {}\n", plan.revision());
+    terminal.out << fmt::format("nothing to change: the fleet is at revision {}\n",
+                                plan.revision());
     return;
   }
   size_t width = 0;
-  for (const pb::PlanStep& step : plan.steps()) width = std::max(width, display_width(step.object()));
+  for (const pb::PlanStep& step : plan.steps())
+    width = std::max(width, display_width(step.object()));
   std::string counts;
   const auto print_layer = [&](std::string_view layer, auto belongs) {
     std::map<std::string, int> actions;

@@ -29,11 +29,16 @@ std::string clock_text(const google::protobuf::Timestamp& time) {
 
 Colour colour_of(pb::OperationEventResult result) {
   switch (result) {
-    case pb::OPERATION_EVENT_RESULT_OK: return Colour::kGreen;
-    case pb::OPERATION_EVENT_RESULT_CHANGED: return Colour::kYellow;
-    case pb::OPERATION_EVENT_RESULT_FAILED: return Colour::kRed;
-    case pb::OPERATION_EVENT_RESULT_SKIPPED: return Colour::kGrey;
-    default: return Colour::kNone;
+    case pb::OPERATION_EVENT_RESULT_OK:
+      return Colour::kGreen;
+    case pb::OPERATION_EVENT_RESULT_CHANGED:
+      return Colour::kYellow;
+    case pb::OPERATION_EVENT_RESULT_FAILED:
+      return Colour::kRed;
+    case pb::OPERATION_EVENT_RESULT_SKIPPED:
+      return Colour::kGrey;
+    default:
+      return Colour::kNone;
   }
 }
 
@@ -66,14 +71,15 @@ class Follower {
       const grpc::Status status = read();
       if (final_) return end(*final_);
       if (context_.stop.stop_requested())
-        return end(Error(Code::kCancelled,
-                         fmt::format("interrupted: the operation goes on; `frameworks operation "
-                                     "watch {}` follows it, `frameworks operation cancel {}` stops it",
-                                     operation_, operation_)));
+        return end(
+            Error(Code::kCancelled,
+                  fmt::format("interrupted: the operation goes on; `frameworks operation "
+                              "watch {}` follows it, `frameworks operation cancel {}` stops it",
+                              operation_, operation_)));
       const Error error = from_grpc(status, client_.server());
       // A server that stops ends the stream, with or without a word.
-      const bool away = status.ok() || error.code() == Code::kUnavailable ||
-                        error.code() == Code::kCancelled;
+      const bool away =
+          status.ok() || error.code() == Code::kUnavailable || error.code() == Code::kCancelled;
       const MonoTime now = context_.clock.mono();
       if (progressed_ || lost == MonoTime{}) lost = now;
       if (!away || now - lost > kPatience) return end(error);
@@ -163,11 +169,14 @@ std::string step_table_line(const pb::OperationStep& step) {
   std::string took;
   if (step.has_start_time() && step.has_end_time())
     took = human_duration(wall_of(step.end_time()) - wall_of(step.start_time()));
+  // Why a step failed is told once, by the operation's error.
+  const bool failed = step.state() == pb::OPERATION_STATE_FAILED;
   return fmt::format("  {:<8} {:<12} {:<10} {:>8}  {}", step.layer(), step.name(),
-                     word(step.state()), took, step.message());
+                     word(step.state()), took, failed ? "" : step.message());
 }
 
-int conclude(const Terminal& terminal, const std::string& operation, const pb::OperationStatus& status) {
+int conclude(const Terminal& terminal, const std::string& operation,
+             const pb::OperationStatus& status) {
   for (const pb::OperationStep& step : status.steps()) {
     std::string line = step_table_line(step);
     line.erase(line.find_last_not_of(' ') + 1);
@@ -184,13 +193,12 @@ int conclude(const Terminal& terminal, const std::string& operation, const pb::O
     return kExitOk;
   }
   const bool cancelled = status.state() == pb::OPERATION_STATE_CANCELLED;
-  terminal.err << terminal.paint(
-                      Colour::kRed,
-                      fmt::format("operation {} {} after {}{}{}", operation,
-                                  cancelled ? "was cancelled" : "failed", took,
-                                  status.error().empty() ? "" : ": ", status.error()))
-               << "\n`frameworks apply` takes it up again; `frameworks operation watch " << operation
-               << "` tells what happened\n";
+  terminal.err << terminal.paint(Colour::kRed,
+                                 fmt::format("operation {} {} after {}{}{}", operation,
+                                             cancelled ? "was cancelled" : "failed", took,
+                                             status.error().empty() ? "" : ": ", status.error()))
+               << "\n`frameworks apply` takes it up again; `frameworks operation watch "
+               << operation << "` tells what happened\n";
   return kExitOperationFailed;
 }
 
@@ -249,8 +257,11 @@ std::string ProgressView::take(const pb::OperationEvent& event) {
     done_ = event.done();
     total_ = event.total();
   }
-  if (!step_event)
-    tasks_[event.object()] = {event.layer(), event.message(), event.result(), wall_of(event.time())};
+  const bool only_counts =
+      event.message().empty() && event.result() == pb::OPERATION_EVENT_RESULT_UNSPECIFIED;
+  if (!step_event && !only_counts)
+    tasks_[event.object()] = {event.layer(), event.message(), event.result(),
+                              wall_of(event.time())};
   const bool ended = step_event && event.result() != pb::OPERATION_EVENT_RESULT_STARTED &&
                      event.result() != pb::OPERATION_EVENT_RESULT_UNSPECIFIED;
   if (!ended && event.result() != pb::OPERATION_EVENT_RESULT_FAILED) return {};
@@ -266,7 +277,8 @@ std::vector<std::string> ProgressView::lines(const Terminal& terminal, WallTime 
   const auto width = static_cast<size_t>(std::max(terminal.width, 20)) - 1;
   std::string head = fmt::format("{}  {}", operation_, step_.empty() ? "starting" : step_);
   if (total_ > 0) head += fmt::format("  {} {} of {}", bar(done_, total_), done_, total_);
-  if (step_start_ != WallTime{}) head += "  " + human_duration(std::max(now - step_start_, WallTime::duration{}));
+  if (step_start_ != WallTime{})
+    head += "  " + human_duration(std::max(now - step_start_, WallTime::duration{}));
   out.push_back(terminal.paint(Colour::kBold, clip(head, width)));
   if (!notice_.empty()) out.push_back(terminal.paint(Colour::kYellow, clip(notice_, width)));
   size_t names = 0;
@@ -286,9 +298,9 @@ std::vector<std::string> ProgressView::lines(const Terminal& terminal, WallTime 
   for (const auto* each : shown) {
     const Task& task = each->second;
     const bool running = task.result == pb::OPERATION_EVENT_RESULT_STARTED;
-    const std::string state =
-        running ? human_duration(std::max(now - task.since, WallTime::duration{}))
-                : word(task.result);
+    const std::string state = running
+                                  ? human_duration(std::max(now - task.since, WallTime::duration{}))
+                                  : word(task.result);
     out.push_back(terminal.paint(
         colour_of(task.result),
         clip(fmt::format("  {}  {}  {}", pad(each->first, names), task.message, state), width)));
@@ -299,8 +311,9 @@ std::vector<std::string> ProgressView::lines(const Terminal& terminal, WallTime 
 }
 
 std::string event_line(const pb::OperationEvent& event, const Terminal& terminal) {
-  std::string out = fmt::format("{} {:<8} {}{}{}", clock_text(event.time()), event.layer(),
-                                event.object(), event.object().empty() ? "" : ": ", event.message());
+  std::string out =
+      fmt::format("{} {:<8} {}{}{}", clock_text(event.time()), event.layer(), event.object(),
+                  event.object().empty() || event.message().empty() ? "" : ": ", event.message());
   if (event.result() != pb::OPERATION_EVENT_RESULT_UNSPECIFIED &&
       event.result() != pb::OPERATION_EVENT_RESULT_STARTED)
     out += fmt::format(" ({})", word(event.result()));

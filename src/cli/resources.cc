@@ -6,6 +6,12 @@
 #include "model/pack.h"
 
 namespace frameworks::cli {
+namespace {
+
+// What is longer is for `describe`.
+constexpr size_t kWidestCell = 72;
+
+}  // namespace
 
 std::string kind_words() {
   std::string out;
@@ -61,8 +67,8 @@ Result<Resource> get_resource(Client& client, const Kind& kind, const std::strin
   for (const Resource* each : found)
     tenants += (tenants.empty() ? "" : ", ") + each->metadata().tenant();
   return Error(Code::kInvalidArgument,
-               fmt::format("{} \"{}\" exists for tenants {}: name one with --tenant", kind.name, name,
-                           tenants));
+               fmt::format("{} \"{}\" exists for tenants {}: name one with --tenant", kind.name,
+                           name, tenants));
 }
 
 std::string age_text(const Resource& resource, WallTime now) {
@@ -80,7 +86,8 @@ Table make_table(const Kind& kind, const std::vector<Resource>& resources, WallT
   Table out(titles);
   for (const Resource& resource : resources) {
     std::vector<std::string> cells;
-    for (const Column& column : kind.columns) cells.push_back(column.text(resource.message()));
+    for (const Column& column : kind.columns)
+      cells.push_back(clip(column.text(resource.message()), kWidestCell));
     cells.push_back(age_text(resource, now));
     out.add(std::move(cells));
   }

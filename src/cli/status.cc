@@ -30,13 +30,15 @@ std::string list_waiting(const pb::PlaneStatus& plane) {
 void print_status(const Context& context, const pb::StatusResponse& status) {
   const Terminal& terminal = context.terminal;
   if (status.simulated())
-    terminal.out << terminal.paint(Colour::kYellow, "SIMULATED: the machines of this fleet are not real")
+    terminal.out << terminal.paint(Colour::kYellow,
+                                   "SIMULATED: the machines of this fleet are not real")
                  << "\n";
   std::string written;
   if (status.has_revision_time()) {
     const WallTime time{std::chrono::seconds(status.revision_time().seconds())};
-    written = fmt::format(", written {} ago",
-                          human_duration(std::max(context.clock.wall() - time, WallTime::duration{})));
+    written =
+        fmt::format(", written {} ago",
+                    human_duration(std::max(context.clock.wall() - time, WallTime::duration{})));
   }
   terminal.out << fmt::format("revision   {}{}\n", status.revision(), written);
   terminal.out << fmt::format("server     {}, up {}\n", status.server_version(),
@@ -47,7 +49,7 @@ void print_status(const Context& context, const pb::StatusResponse& status) {
   for (const pb::PlaneStatus& plane : status.planes())
     table.add({plane.plane(), fmt::format("{} of {}", plane.converged(), plane.total()),
                plane.elapsed_ms() < 0 ? "" : fmt::format("{} ms", plane.elapsed_ms()),
-               list_waiting(plane)});
+               clip(list_waiting(plane), 160)});
   table.print(terminal);
 }
 
@@ -57,9 +59,12 @@ Command status_command() {
   return {
       .name = "status",
       .summary = "Tell where a revision has arrived, and how fast",
-      .help = "For every plane: how many of the nodes concerned have the revision, how long the slowest\n"
-              "took after the write, and which are still waiting, with why.",
-      .examples = {{"status", "of the newest revision"}, {"status --revision 42", "of an earlier one"}},
+      .help =
+          "For every plane: how many of the nodes concerned have the revision, how long the "
+          "slowest\n"
+          "took after the write, and which are still waiting, with why.",
+      .examples = {{"status", "of the newest revision"},
+                   {"status --revision 42", "of an earlier one"}},
       .setup = [](CLI::App& app) -> Run {
         auto revision = std::make_shared<int64_t>(0);
         app.add_option("--revision", *revision, "The revision; none: the newest");

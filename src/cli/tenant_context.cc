@@ -46,7 +46,9 @@ Command tenant_context_command() {
   return {
       .name = "tenant context",
       .summary = "Show what a tenant's programs are told",
-      .help = "Plan, features, limits, the clusters that the tenant may use and their healthy endpoints.",
+      .help =
+          "Plan, features, limits, the clusters that the tenant may use and their healthy "
+          "endpoints.",
       .examples = {{"tenant context acme", "for people"},
                    {"tenant context acme --json", "as programs get it"}},
       .setup = [](CLI::App& app) -> Run {

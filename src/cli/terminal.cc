@@ -13,12 +13,24 @@ std::string Terminal::paint(Colour colour, std::string_view text) const {
   if (!colours || colour == Colour::kNone || text.empty()) return std::string(text);
   const char* code = "";
   switch (colour) {
-    case Colour::kRed: code = "31"; break;
-    case Colour::kGreen: code = "32"; break;
-    case Colour::kYellow: code = "33"; break;
-    case Colour::kBlue: code = "36"; break;
-    case Colour::kGrey: code = "90"; break;
-    default: code = "1"; break;
+    case Colour::kRed:
+      code = "31";
+      break;
+    case Colour::kGreen:
+      code = "32";
+      break;
+    case Colour::kYellow:
+      code = "33";
+      break;
+    case Colour::kBlue:
+      code = "36";
+      break;
+    case Colour::kGrey:
+      code = "90";
+      break;
+    default:
+      code = "1";
+      break;
   }
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }

@@ -10,8 +10,10 @@ Command token_create_command() {
   return {
       .name = "token create",
       .summary = "Make a token that lets machines join",
-      .help = "The token is shown this once. It is bound to a cluster, expires, and may be used as often as\n"
-              "--uses says.",
+      .help =
+          "The token is shown this once. It is bound to a cluster, expires, and may be used as "
+          "often as\n"
+          "--uses says.",
       .examples = {{"token create --cluster eu-edge", "for one machine, within an hour"},
                    {"token create --cluster eu-edge --node eu-edge-7", "for this one node only"},
                    {"token create --cluster eu-edge --uses 20 --ttl 24h", "for a rack"}},
@@ -37,7 +39,8 @@ Command token_create_command() {
           request.set_cluster(options->cluster);
           request.set_node(options->node);
           request.set_max_uses(options->uses);
-          request.mutable_ttl()->set_seconds(std::chrono::duration_cast<std::chrono::seconds>(ttl).count());
+          request.mutable_ttl()->set_seconds(
+              std::chrono::duration_cast<std::chrono::seconds>(ttl).count());
           ASSIGN_OR_RETURN(const pb::CreateJoinTokenResponse response,
                            client->call(client->machines(),
                                         &pb::Machines::StubInterface::CreateJoinToken, request));

@@ -12,8 +12,10 @@ Command validate_command() {
   return {
       .name = "validate",
       .summary = "Check fleet files without a server",
-      .help = "Reads the files as a whole fleet and prints every violation with file, line, field and next\n"
-              "step. Exits with 2 when there are any.",
+      .help =
+          "Reads the files as a whole fleet and prints every violation with file, line, field and "
+          "next\n"
+          "step. Exits with 2 when there are any.",
       .examples = {{"validate -f fleets/demo", "all files of a folder"},
                    {"validate -f a.yaml -f b.yaml", "several files as one fleet"}},
       .setup = [](CLI::App& app) -> Run {

@@ -7,8 +7,10 @@ Command watch_command() {
   return {
       .name = "watch",
       .summary = "Tell what changes, as it happens",
-      .help = "First what there is, then every change in order and without gaps, until interrupted. With\n"
-              "--json one event a line.",
+      .help =
+          "First what there is, then every change in order and without gaps, until interrupted. "
+          "With\n"
+          "--json one event a line.",
       .examples = {{"watch nodes", "health of the nodes, as it changes"},
                    {"watch", "everything"},
                    {"watch tenants grants --json", "for programs"}},

@@ -22,11 +22,11 @@ Result<int> show_written(Context& context, Client& client, const pb::ApplyRespon
     if (!response.plan().steps().empty())
       terminal.out << fmt::format("written as revision {}\n", response.revision());
     if (running)
-      terminal.out << fmt::format("operation {}{}\n", response.operation(),
-                                  follow == Follow::kNot
-                                      ? fmt::format(": follow it with `frameworks operation watch {}`",
-                                                    response.operation())
-                                      : "");
+      terminal.out << fmt::format(
+          "operation {}{}\n", response.operation(),
+          follow == Follow::kNot ? fmt::format(": follow it with `frameworks operation watch {}`",
+                                               response.operation())
+                                 : "");
     terminal.out.flush();
   }
   if (dry_run || !running || follow == Follow::kNot) return kExitOk;

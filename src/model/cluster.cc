@@ -13,9 +13,9 @@
 namespace frameworks {
 namespace {
 
-// One /64 below fd66:7261:6d65::/48 (RFC 4193). For ranges of /24 and wider its number is the middle
-// two octets of the IPv4 range, so that people can match the two by eye; for narrower ones a hash.
-// Two ranges that yield the same /64 are found as overlapping; mesh6 can then be given.
+// One /64 below fd66:7261:6d65::/48 (RFC 4193). For ranges of /24 and wider its number is the
+// middle two octets of the IPv4 range, so that people can match the two by eye; for narrower ones a
+// hash. Two ranges that yield the same /64 are found as overlapping; mesh6 can then be given.
 std::string derive_mesh6(const std::string& mesh) {
   const Result<Cidr> range = Cidr::parse(mesh);
   if (!range || !range->address().is_v4()) return {};
@@ -41,18 +41,17 @@ void defaults(pb::Cluster& cluster) {
 void validate(const pb::Cluster& cluster, Validation& out) {
   require_label_name(cluster.metadata(), out);
   const pb::ClusterSpec& spec = cluster.spec();
-  const bool owned = spec.sharing() == pb::SHARING_DEDICATED ||
-                     spec.sharing() == pb::SHARING_CUSTOMER_MANAGED;
+  const bool owned =
+      spec.sharing() == pb::SHARING_DEDICATED || spec.sharing() == pb::SHARING_CUSTOMER_MANAGED;
   if (owned && spec.owner().empty())
-    out.fail("spec.owner", fmt::format("a {} cluster belongs to a tenant: name it",
-                                       word(spec.sharing())));
+    out.fail("spec.owner",
+             fmt::format("a {} cluster belongs to a tenant: name it", word(spec.sharing())));
   if (!owned && !spec.owner().empty())
     out.fail("spec.owner", fmt::format("tenant \"{}\" owns a shared cluster: remove the owner, or "
                                        "set spec.sharing to dedicated or customer-managed",
                                        spec.owner()));
   if (!owned || spec.owner().empty()) return;
-  for (const auto& grant :
-       out.snapshot().find_by<pb::Grant>("cluster", cluster.metadata().name()))
+  for (const auto& grant : out.snapshot().find_by<pb::Grant>("cluster", cluster.metadata().name()))
     if (grant->metadata().tenant() != spec.owner())
       out.fail("spec.owner",
                fmt::format("Grant/{}/{} gives another tenant than \"{}\" a place here: delete the "

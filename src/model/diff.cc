@@ -31,10 +31,10 @@ class Differ {
   void compare(const std::string& path, const json::value* before, const json::value* after,
                const json::value* masked_before, const json::value* masked_after) {
     if (before == after || (before != nullptr && after != nullptr && *before == *after)) return;
-    const bool objects = (before == nullptr || before->is_object()) &&
-                         (after == nullptr || after->is_object());
-    const bool lists = (before == nullptr || before->is_array()) &&
-                       (after == nullptr || after->is_array());
+    const bool objects =
+        (before == nullptr || before->is_object()) && (after == nullptr || after->is_object());
+    const bool lists =
+        (before == nullptr || before->is_array()) && (after == nullptr || after->is_array());
     if (objects && (has_parts(before) || has_parts(after)))
       return members(path, before, after, masked_before, masked_after);
     if (lists && (has_parts(before) || has_parts(after)))
@@ -91,9 +91,9 @@ const json::value* at(const json::value& root, std::string_view first, std::stri
   if (!root.is_object()) return nullptr;
   const auto* value = root.get_object().if_contains(json::string_view(first.data(), first.size()));
   if (value == nullptr || second.empty()) return value;
-  return value->is_object() ? value->get_object().if_contains(
-                                  json::string_view(second.data(), second.size()))
-                            : nullptr;
+  return value->is_object()
+             ? value->get_object().if_contains(json::string_view(second.data(), second.size()))
+             : nullptr;
 }
 
 }  // namespace

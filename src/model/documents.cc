@@ -32,8 +32,9 @@ std::string kind_names() {
 
 const Kind* read_header(const Tree& tree, TreeProblems& problems) {
   if (tree.type != Tree::Type::kMap) {
-    problems.add(tree, {}, fmt::format("{} where a resource is wanted: begin with apiVersion and kind",
-                                       tree.describe()));
+    problems.add(tree, {},
+                 fmt::format("{} where a resource is wanted: begin with apiVersion and kind",
+                             tree.describe()));
     return nullptr;
   }
   if (tree.find("apiVersion") == nullptr)
@@ -84,12 +85,15 @@ void read_document(const Tree& tree, const std::string& file, Reading& out) {
     object = resource.key().text();
     if (resource.name().empty()) {
       object = kind->name;
-      const bool told = std::any_of(
-          problems.violations.begin(), problems.violations.end(),
-          [](const Violation& v) { return v.field.starts_with("metadata"); });
+      const bool told =
+          std::any_of(problems.violations.begin(), problems.violations.end(),
+                      [](const Violation& v) { return v.field.starts_with("metadata"); });
       if (!told)
-        problems.violations.push_back({{}, std::max(lines->find("metadata"), tree.line), {},
-                                       "metadata.name", "is missing: name the resource"});
+        problems.violations.push_back({{},
+                                       std::max(lines->find("metadata"), tree.line),
+                                       {},
+                                       "metadata.name",
+                                       "is missing: name the resource"});
     } else if (!kind->system_owned) {
       out.documents.push_back({resource, file, tree.line, std::move(lines)});
     }
@@ -159,9 +163,9 @@ void FieldLines::seal() {
 
 int FieldLines::find(std::string_view path) const {
   while (true) {
-    const auto at = std::lower_bound(
-        lines_.begin(), lines_.end(), path,
-        [](const auto& entry, std::string_view p) { return entry.first < p; });
+    const auto at =
+        std::lower_bound(lines_.begin(), lines_.end(), path,
+                         [](const auto& entry, std::string_view p) { return entry.first < p; });
     if (at != lines_.end() && at->first == path) return at->second;
     const size_t cut = path.find_last_of(".[");
     if (cut == std::string_view::npos) return 0;
@@ -201,13 +205,13 @@ std::vector<Violation> find_duplicates(const std::vector<Document>& documents) {
     const auto [found, fresh] = first.emplace(document.resource.key(), &document);
     if (fresh) continue;
     const Document& other = *found->second;
-    const int line = document.lines == nullptr ? document.line
-                                               : document.lines->find("metadata.name");
+    const int line =
+        document.lines == nullptr ? document.line : document.lines->find("metadata.name");
     const std::string where =
         other.file.empty() ? "" : fmt::format(" in {}:{}", other.file, other.line);
-    out.push_back({document.file, line, found->first.text(), "metadata.name",
-                   fmt::format("\"{}\" is given already{}: rename or remove one", found->first.name,
-                               where)});
+    out.push_back(
+        {document.file, line, found->first.text(), "metadata.name",
+         fmt::format("\"{}\" is given already{}: rename or remove one", found->first.name, where)});
   }
   return out;
 }

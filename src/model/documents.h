@@ -1,8 +1,8 @@
 // Fleet files: YAML documents {apiVersion, kind, metadata, spec}, several a file.
 //
-// Status and what the store sets in metadata (uid, revision, ...) may be present, as in the output of
-// `frameworks get -o yaml`, and is dropped. Anchors and aliases work. Bounded: a file of 64 MiB, 32
-// levels deep, and aliases that expand to 100,000 nodes a document.
+// Status and what the store sets in metadata (uid, revision, ...) may be present, as in the output
+// of `frameworks get -o yaml`, and is dropped. Anchors and aliases work. Bounded: a file of 64 MiB,
+// 32 levels deep, and aliases that expand to 100,000 nodes a document.
 #pragma once
 
 #include <memory>
@@ -32,7 +32,7 @@ class FieldLines {
 struct Document {
   Resource resource;
   std::string file;
-  int line = 0;  // of the document's first field
+  int line = 0;                               // of the document's first field
   std::shared_ptr<const FieldLines> lines{};  // absent for what did not come from a file
 };
 

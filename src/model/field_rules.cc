@@ -36,8 +36,10 @@ bool is_number(const FieldDescriptor& field) {
     case FieldDescriptor::CPPTYPE_UINT32:
     case FieldDescriptor::CPPTYPE_UINT64:
     case FieldDescriptor::CPPTYPE_DOUBLE:
-    case FieldDescriptor::CPPTYPE_FLOAT: return true;
-    default: return false;
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -58,7 +60,8 @@ double number_of(const Message& message, const FieldDescriptor& field, int i) {
     case FieldDescriptor::CPPTYPE_FLOAT:
       return static_cast<double>(list ? r.GetRepeatedFloat(message, &field, i)
                                       : r.GetFloat(message, &field));
-    default: return list ? r.GetRepeatedDouble(message, &field, i) : r.GetDouble(message, &field);
+    default:
+      return list ? r.GetRepeatedDouble(message, &field, i) : r.GetDouble(message, &field);
   }
 }
 
@@ -121,8 +124,9 @@ class Checker {
     const std::string then = text_of(before, field);
     if (now == then) return;
     const auto shown = [](const std::string& text) { return text.empty() ? "nothing" : text; };
-    out_.fail(path, fmt::format("cannot change from {} to {}: delete the resource and create it anew",
-                                shown(then), shown(now)));
+    out_.fail(path,
+              fmt::format("cannot change from {} to {}: delete the resource and create it anew",
+                          shown(then), shown(now)));
   }
 
   // One value, of a list where `i` is not negative.
@@ -137,7 +141,8 @@ class Checker {
                                 : reflection.GetEnumValue(message, &field);
       const auto* known = field.enum_type()->FindValueByNumber(number);
       if (known == nullptr || number == 0)
-        out_.fail(path, fmt::format("{} is unknown: use {}", number, enum_words(*field.enum_type())));
+        out_.fail(path,
+                  fmt::format("{} is unknown: use {}", number, enum_words(*field.enum_type())));
     } else if (is_number(field)) {
       range(number_of(message, field, i), rules_of(field), path);
     }
@@ -200,11 +205,13 @@ void check_tenant(const Resource& resource, Validation& out) {
       out.fail("metadata.tenant", fmt::format("\"{}\": a {} belongs to no tenant: remove it",
                                               metadata.tenant(), resource.kind().name));
   } else if (metadata.tenant().empty()) {
-    out.fail("metadata.tenant",
-             fmt::format("is required: name the tenant that the {} belongs to", resource.kind().name));
+    out.fail("metadata.tenant", fmt::format("is required: name the tenant that the {} belongs to",
+                                            resource.kind().name));
   } else if (out.snapshot().find(ResourceKey{"Tenant", {}, metadata.tenant()}) == nullptr) {
-    out.fail("metadata.tenant", fmt::format("Tenant \"{}\" does not exist: create it, or correct the "
-                                            "name", metadata.tenant()));
+    out.fail("metadata.tenant",
+             fmt::format("Tenant \"{}\" does not exist: create it, or correct the "
+                         "name",
+                         metadata.tenant()));
   }
 }
 

@@ -8,7 +8,8 @@
 
 namespace frameworks {
 
-// required, format, min, max, reference and (where `before` is given) immutable, for metadata and spec.
+// required, format, min, max, reference and (where `before` is given) immutable, for metadata and
+// spec.
 void check_field_rules(const Resource& resource, const Message* before, Validation& out);
 
 // Calls `visit(field, kind, name)` for every reference that a message's spec holds.

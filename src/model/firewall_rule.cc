@@ -13,8 +13,7 @@ namespace {
 
 void defaults(pb::FirewallRule& rule) {
   pb::FirewallRuleSpec& spec = *rule.mutable_spec();
-  if (spec.action() == pb::FIREWALL_ACTION_UNSPECIFIED)
-    spec.set_action(pb::FIREWALL_ACTION_ACCEPT);
+  if (spec.action() == pb::FIREWALL_ACTION_UNSPECIFIED) spec.set_action(pb::FIREWALL_ACTION_ACCEPT);
   if (spec.protocol() == pb::PROTOCOL_UNSPECIFIED) spec.set_protocol(pb::PROTOCOL_TCP);
   if (spec.priority() == 0) spec.set_priority(100);
 }

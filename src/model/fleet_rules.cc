@@ -62,8 +62,8 @@ void check_delays(FleetCheck& check) {
     const auto [found, fresh] = regions.emplace(cluster->spec().region(), First{name, delay});
     if (fresh || found->second.delay == delay) continue;
     const First& other = found->second;
-    const bool mine = check.is_changed("MachinePool", name) ||
-                      !check.is_changed("MachinePool", other.pool);
+    const bool mine =
+        check.is_changed("MachinePool", name) || !check.is_changed("MachinePool", other.pool);
     check.fail("MachinePool/" + (mine ? name : other.pool), "spec.local.wanDelay",
                fmt::format("{} differs from {} of MachinePool/{} in the same region {}: make them "
                            "equal",
@@ -111,10 +111,11 @@ void check_capacity(FleetCheck& check, const std::string& name) {
   const std::string field = object.starts_with("MachinePool") ? "spec.count" : "spec.networks";
   const auto compare = [&](const std::string& range, const char* sort, uint64_t wanted) {
     if (!range.empty() && wanted > hosts_in(range))
-      check.fail(object, field,
-                 fmt::format("{} nodes do not fit {} range {} of Cluster/{}, which has {} addresses: "
-                             "widen the range or have fewer nodes",
-                             wanted, sort, range, name, hosts_in(range)));
+      check.fail(
+          object, field,
+          fmt::format("{} nodes do not fit {} range {} of Cluster/{}, which has {} addresses: "
+                      "widen the range or have fewer nodes",
+                      wanted, sort, range, name, hosts_in(range)));
   };
   compare(networks.machines(), "machine", local);
   compare(networks.mesh(), "mesh", total);
@@ -150,14 +151,19 @@ void check_ranges(FleetCheck& check) {
   std::vector<Range> ranges = all_ranges(check.fleet);
   // Prefixes are nested or apart: in this order the widest range that a range overlaps comes first.
   std::stable_sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
-    return std::pair(a.cidr.address(), a.cidr.prefix()) < std::pair(b.cidr.address(), b.cidr.prefix());
+    return std::pair(a.cidr.address(), a.cidr.prefix()) <
+           std::pair(b.cidr.address(), b.cidr.prefix());
   });
   const Range* outer = nullptr;
+  // IPv4 comes first; an IPv6 range that follows from it is not told again.
+  std::set<std::pair<std::string, std::string>> told;
   for (const Range& range : ranges) {
     if (outer == nullptr || !outer->cidr.overlaps(range.cidr)) {
       outer = &range;
       continue;
     }
+    const bool fresh = told.insert({outer->cluster, range.cluster}).second;
+    if (!fresh && !range.cidr.address().is_v4()) continue;
     const bool mine = check.is_changed("Cluster", range.cluster);
     const Range& here = mine ? range : *outer;
     const Range& there = mine ? *outer : range;
@@ -226,8 +232,10 @@ void check_addresses(FleetCheck& check) {
   addresses.erase("");
   for (const std::string& cluster : clusters) {
     const auto nodes = check.fleet.find_by<pb::Node>("cluster", cluster);
-    check_unique(check, nodes, "spec.meshAddress", [](const auto& n) { return n.spec().mesh_address(); });
-    check_unique(check, nodes, "spec.meshAddress6", [](const auto& n) { return n.spec().mesh_address6(); });
+    check_unique(check, nodes, "spec.meshAddress",
+                 [](const auto& n) { return n.spec().mesh_address(); });
+    check_unique(check, nodes, "spec.meshAddress6",
+                 [](const auto& n) { return n.spec().mesh_address6(); });
   }
   // Machines behind one address need ports of their own.
   for (const std::string& address : addresses) {
@@ -261,12 +269,13 @@ void check_removals(FleetCheck& check) {
     if (!concerned || kind.system_owned) continue;
     for (const Resource& resource : check.fleet.list(kind)) {
       if (is_derived(resource)) continue;
-      for_each_reference(resource.message(), [&](const std::string& field, const std::string& target,
-                                                 const std::string& name) {
-        const auto found = users.find({target, name});
-        if (found == users.end() || check.changed.contains(resource.key())) return;
-        found->second.push_back(fmt::format("{} ({})", resource.key().text(), field));
-      });
+      for_each_reference(
+          resource.message(),
+          [&](const std::string& field, const std::string& target, const std::string& name) {
+            const auto found = users.find({target, name});
+            if (found == users.end() || check.changed.contains(resource.key())) return;
+            found->second.push_back(fmt::format("{} ({})", resource.key().text(), field));
+          });
     }
   }
   for (const auto& [key, names] : users) {

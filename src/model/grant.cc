@@ -52,7 +52,8 @@ Kind grant_kind() {
                   {"LIMITS", [](const auto& g) { return limits_text(g.spec().limits()); }}},
       .index =
           [](const auto& g) {
-            return std::vector<std::pair<std::string, std::string>>{{"cluster", g.spec().cluster()}};
+            return std::vector<std::pair<std::string, std::string>>{
+                {"cluster", g.spec().cluster()}};
           },
   });
 }

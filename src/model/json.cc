@@ -50,7 +50,8 @@ class Writer {
     }
     std::vector<const FieldDescriptor*> fields;
     message.GetReflection()->ListFields(message, &fields);
-    for (const FieldDescriptor* field : fields) out[field->json_name()] = this->field(message, *field);
+    for (const FieldDescriptor* field : fields)
+      out[field->json_name()] = this->field(message, *field);
     return out;
   }
 
@@ -103,17 +104,24 @@ class Writer {
     const Reflection& reflection = *message.GetReflection();
     if (is_masked(field)) return mask();
     switch (field.cpp_type()) {
-      case FieldDescriptor::CPPTYPE_BOOL: return reflection.GetBool(message, &field);
-      case FieldDescriptor::CPPTYPE_INT32: return reflection.GetInt32(message, &field);
-      case FieldDescriptor::CPPTYPE_INT64: return reflection.GetInt64(message, &field);
-      case FieldDescriptor::CPPTYPE_UINT32: return reflection.GetUInt32(message, &field);
-      case FieldDescriptor::CPPTYPE_UINT64: return reflection.GetUInt64(message, &field);
-      case FieldDescriptor::CPPTYPE_DOUBLE: return number(reflection.GetDouble(message, &field));
+      case FieldDescriptor::CPPTYPE_BOOL:
+        return reflection.GetBool(message, &field);
+      case FieldDescriptor::CPPTYPE_INT32:
+        return reflection.GetInt32(message, &field);
+      case FieldDescriptor::CPPTYPE_INT64:
+        return reflection.GetInt64(message, &field);
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return reflection.GetUInt32(message, &field);
+      case FieldDescriptor::CPPTYPE_UINT64:
+        return reflection.GetUInt64(message, &field);
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        return number(reflection.GetDouble(message, &field));
       case FieldDescriptor::CPPTYPE_FLOAT:
         return number(static_cast<double>(reflection.GetFloat(message, &field)));
       case FieldDescriptor::CPPTYPE_ENUM:
         return enumeration(field, reflection.GetEnumValue(message, &field));
-      case FieldDescriptor::CPPTYPE_STRING: return text(field, reflection.GetString(message, &field));
+      case FieldDescriptor::CPPTYPE_STRING:
+        return text(field, reflection.GetString(message, &field));
       case FieldDescriptor::CPPTYPE_MESSAGE:
         return this->message(reflection.GetMessage(message, &field));
     }
@@ -124,11 +132,16 @@ class Writer {
     const Reflection& reflection = *message.GetReflection();
     if (is_masked(field)) return mask();
     switch (field.cpp_type()) {
-      case FieldDescriptor::CPPTYPE_BOOL: return reflection.GetRepeatedBool(message, &field, i);
-      case FieldDescriptor::CPPTYPE_INT32: return reflection.GetRepeatedInt32(message, &field, i);
-      case FieldDescriptor::CPPTYPE_INT64: return reflection.GetRepeatedInt64(message, &field, i);
-      case FieldDescriptor::CPPTYPE_UINT32: return reflection.GetRepeatedUInt32(message, &field, i);
-      case FieldDescriptor::CPPTYPE_UINT64: return reflection.GetRepeatedUInt64(message, &field, i);
+      case FieldDescriptor::CPPTYPE_BOOL:
+        return reflection.GetRepeatedBool(message, &field, i);
+      case FieldDescriptor::CPPTYPE_INT32:
+        return reflection.GetRepeatedInt32(message, &field, i);
+      case FieldDescriptor::CPPTYPE_INT64:
+        return reflection.GetRepeatedInt64(message, &field, i);
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return reflection.GetRepeatedUInt32(message, &field, i);
+      case FieldDescriptor::CPPTYPE_UINT64:
+        return reflection.GetRepeatedUInt64(message, &field, i);
       case FieldDescriptor::CPPTYPE_DOUBLE:
         return number(reflection.GetRepeatedDouble(message, &field, i));
       case FieldDescriptor::CPPTYPE_FLOAT:
@@ -173,12 +186,18 @@ class Writer {
   json::value value(const google::protobuf::Value& value) {
     using google::protobuf::Value;
     switch (value.kind_case()) {
-      case Value::kBoolValue: return value.bool_value();
-      case Value::kNumberValue: return number(value.number_value());
-      case Value::kStringValue: return json::string(value.string_value());
-      case Value::kStructValue: return structure(value.struct_value());
-      case Value::kListValue: return values(value.list_value());
-      default: return nullptr;
+      case Value::kBoolValue:
+        return value.bool_value();
+      case Value::kNumberValue:
+        return number(value.number_value());
+      case Value::kStringValue:
+        return json::string(value.string_value());
+      case Value::kStructValue:
+        return structure(value.struct_value());
+      case Value::kListValue:
+        return values(value.list_value());
+      default:
+        return nullptr;
     }
   }
 

@@ -1,9 +1,9 @@
 // Messages as JSON, written and read by their descriptors; nothing here knows a kind.
 //
 // Fields are lowerCamelCase; those with their default value are left out. Enumerations are words
-// ("central", "customer-managed"), durations "5s", timestamps RFC 3339, 64-bit numbers JSON numbers,
-// bytes base64. A kind's message is {apiVersion: "frameworks/v1", kind, metadata, spec, status}; an
-// Any that holds a kind is that object itself; Struct and Value are what they hold.
+// ("central", "customer-managed"), durations "5s", timestamps RFC 3339, 64-bit numbers JSON
+// numbers, bytes base64. A kind's message is {apiVersion: "frameworks/v1", kind, metadata, spec,
+// status}; an Any that holds a kind is that object itself; Struct and Value are what they hold.
 #pragma once
 
 #include <boost/json/value.hpp>

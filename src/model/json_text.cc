@@ -49,10 +49,18 @@ void write_json(const json::value& value, std::string& out, int indent) {
   }
 }
 
+// "10.64.1.0/24", "192.0.2.1": no YAML reader takes three dots for a number.
+bool is_dotted(std::string_view text) {
+  return std::count(text.begin(), text.end(), '.') == 3 &&
+         std::isdigit(static_cast<unsigned char>(text.front())) != 0 &&
+         text.find_first_not_of("0123456789./") == std::string_view::npos;
+}
+
 // A string that every YAML reader takes for the same string without quotes.
 bool is_plain(std::string_view text) {
   static constexpr std::array<std::string_view, 9> kWords = {"null", "true", "false", "yes", "no",
                                                              "on",   "off",  "y",     "n"};
+  if (!text.empty() && is_dotted(text)) return true;
   if (text.empty() || std::isalpha(static_cast<unsigned char>(text.front())) == 0) return false;
   const bool characters = std::all_of(text.begin(), text.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 ||

@@ -64,7 +64,8 @@ class Resource {
 // Collects what is wrong with one resource.
 class Validation {
  public:
-  Validation(const Snapshot& snapshot, std::string object) : snapshot_(snapshot), object_(std::move(object)) {}
+  Validation(const Snapshot& snapshot, std::string object)
+      : snapshot_(snapshot), object_(std::move(object)) {}
   // The fleet as it would be after the change, for rules that span resources.
   [[nodiscard]] const Snapshot& snapshot() const { return snapshot_; }
   // `field` as in "spec.ports[1].port"; `message` one lower-case clause that names the value.
@@ -139,9 +140,8 @@ Kind make_kind(KindParts<T> parts) {
       return f(static_cast<const T&>(m));
     };
   for (auto& [title, text] : parts.columns)
-    kind.columns.push_back({title, [f = std::move(text)](const Message& m) {
-                              return f(static_cast<const T&>(m));
-                            }});
+    kind.columns.push_back(
+        {title, [f = std::move(text)](const Message& m) { return f(static_cast<const T&>(m)); }});
   kind.metadata = [](const Message& m) -> const pb::Metadata& {
     return static_cast<const T&>(m).metadata();
   };

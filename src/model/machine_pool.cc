@@ -28,13 +28,14 @@ void validate(const pb::MachinePool& pool, Validation& out) {
                                        spec.provider()));
   constexpr size_t kMaxHostName = 63;
   if (fmt::format("{}-{}", spec.cluster(), spec.count()).size() > kMaxHostName)
-    out.fail("spec.cluster", fmt::format("\"{}-{}\" is too long for a machine's name: use a cluster "
-                                         "with a shorter name",
-                                         spec.cluster(), spec.count()));
+    out.fail("spec.cluster",
+             fmt::format("\"{}-{}\" is too long for a machine's name: use a cluster "
+                         "with a shorter name",
+                         spec.cluster(), spec.count()));
   const auto& delay = spec.local().wan_delay();
   if (delay.seconds() < 0 || delay.nanos() < 0 || delay.seconds() >= kMaxWanDelaySeconds)
-    out.fail("spec.local.wanDelay", fmt::format("a delay is from 0s to below {}s: change it",
-                                                kMaxWanDelaySeconds));
+    out.fail("spec.local.wanDelay",
+             fmt::format("a delay is from 0s to below {}s: change it", kMaxWanDelaySeconds));
 }
 
 }  // namespace
@@ -43,16 +44,18 @@ Kind machine_pool_kind() {
   return make_kind<pb::MachinePool>({
       .defaults = defaults,
       .validate = validate,
-      .columns = {{"NAME", [](const auto& p) { return p.metadata().name(); }},
-                  {"CLUSTER", [](const auto& p) { return p.spec().cluster(); }},
-                  {"PROVIDER", [](const auto& p) { return p.spec().provider(); }},
-                  {"COUNT", [](const auto& p) { return std::to_string(p.spec().count()); }},
-                  {"CPUS", [](const auto& p) { return fmt::format("{:g}", p.spec().size().cpus()); }},
-                  {"MEMORY",
-                   [](const auto& p) { return fmt::format("{} MiB", p.spec().size().memory_mb()); }}},
+      .columns =
+          {{"NAME", [](const auto& p) { return p.metadata().name(); }},
+           {"CLUSTER", [](const auto& p) { return p.spec().cluster(); }},
+           {"PROVIDER", [](const auto& p) { return p.spec().provider(); }},
+           {"COUNT", [](const auto& p) { return std::to_string(p.spec().count()); }},
+           {"CPUS", [](const auto& p) { return fmt::format("{:g}", p.spec().size().cpus()); }},
+           {"MEMORY",
+            [](const auto& p) { return fmt::format("{} MiB", p.spec().size().memory_mb()); }}},
       .index =
           [](const auto& p) {
-            return std::vector<std::pair<std::string, std::string>>{{"cluster", p.spec().cluster()}};
+            return std::vector<std::pair<std::string, std::string>>{
+                {"cluster", p.spec().cluster()}};
           },
   });
 }

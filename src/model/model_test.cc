@@ -57,7 +57,8 @@ TEST(Defaults, AreFilledOnceAndStay) {
   for (const Document& document : *fleet) {
     const Resource once = with_defaults(document.resource);
     const Resource twice = with_defaults(once);
-    EXPECT_EQ(once.message().SerializeAsString().size(), twice.message().SerializeAsString().size());
+    EXPECT_EQ(once.message().SerializeAsString().size(),
+              twice.message().SerializeAsString().size());
     EXPECT_EQ(text_of(diff(&once.message(), &twice.message())), "");
   }
 }
@@ -123,17 +124,19 @@ TEST(Documents, OfTwoFilesMayNotShareAName) {
 }
 
 TEST(Documents, ThatAreMissingAreNamed) {
-  EXPECT_NE(load_fleet({"/nonexistent/fleet"}).error().text().find("/nonexistent/fleet: cannot be read"),
-            std::string::npos);
+  EXPECT_NE(
+      load_fleet({"/nonexistent/fleet"}).error().text().find("/nonexistent/fleet: cannot be read"),
+      std::string::npos);
 }
 
 TEST(Json, ShowsAResourceAsInAFleetFile) {
   const Document document = only_document(
       "apiVersion: frameworks/v1\nkind: Cluster\nmetadata: {name: a}\n"
       "spec: {tier: edge, sharing: customer-managed, location: {latitude: 0.5, longitude: 5}}\n");
-  EXPECT_EQ(json_text(to_json(document.resource.message())),
-            R"({"apiVersion":"frameworks/v1","kind":"Cluster","metadata":{"name":"a"},"spec":)"
-            R"({"tier":"edge","location":{"latitude":0.5,"longitude":5},"sharing":"customer-managed"}})");
+  EXPECT_EQ(
+      json_text(to_json(document.resource.message())),
+      R"({"apiVersion":"frameworks/v1","kind":"Cluster","metadata":{"name":"a"},"spec":)"
+      R"({"tier":"edge","location":{"latitude":0.5,"longitude":5},"sharing":"customer-managed"}})");
   EXPECT_EQ(json_text(to_json(pack(document.resource))),
             json_text(to_json(document.resource.message())));
 }
@@ -142,11 +145,13 @@ TEST(Json, MasksSecretsUnlessTold) {
   pb::Secret secret;
   (*secret.mutable_spec()->mutable_data())["password"] = "hunter2";
   EXPECT_EQ(json_text(to_json(secret.spec())), R"j({"data":{"password":"(secret)"}})j");
-  EXPECT_EQ(json_text(to_json(secret.spec(), Secrets::kShow)), R"({"data":{"password":"hunter2"}})");
+  EXPECT_EQ(json_text(to_json(secret.spec(), Secrets::kShow)),
+            R"({"data":{"password":"hunter2"}})");
 }
 
 TEST(Json, TellsEveryViolationAtOnce) {
-  auto json = parse_json(R"({"kind":"Node","spec":{"cluster":1,"sshport":2,"sshPort":3000000000}})");
+  auto json =
+      parse_json(R"({"kind":"Node","spec":{"cluster":1,"sshport":2,"sshPort":3000000000}})");
   ASSERT_TRUE(json);
   pb::Node node;
   const Status status = from_json(*json, node);
@@ -170,8 +175,10 @@ TEST(Diff, TellsEachFieldThatDiffers) {
       "apiVersion: frameworks/v1\nkind: Service\nmetadata: {name: a, labels: {x: '1'}}\n"
       "spec: {role: a, ports: [{name: http, port: 80}], dependsOn: [b]}\n");
   const Document after = only_document(
-      "apiVersion: frameworks/v1\nkind: Service\nmetadata: {name: a, labels: {x: '2', 'a b': '3'}}\n"
-      "spec: {role: a, ports: [{name: http, port: 8080}, {name: tls, port: 443}], dependsOn: [b, c]}\n");
+      "apiVersion: frameworks/v1\nkind: Service\nmetadata: {name: a, labels: {x: '2', 'a b': "
+      "'3'}}\n"
+      "spec: {role: a, ports: [{name: http, port: 8080}, {name: tls, port: 443}], dependsOn: [b, "
+      "c]}\n");
   EXPECT_EQ(text_of(diff(&before.resource.message(), &after.resource.message())),
             "metadata.labels.x: \"1\" => \"2\"\n"
             "metadata.labels[\"a b\"]:  => \"3\"\n"
@@ -189,8 +196,7 @@ TEST(Diff, SeesAChangedSecretAndShowsNeither) {
   pb::Secret after;
   (*before.mutable_spec()->mutable_data())["password"] = "old";
   (*after.mutable_spec()->mutable_data())["password"] = "new";
-  EXPECT_EQ(text_of(diff(&before, &after)),
-            "spec.data.password: \"(secret)\" => \"(secret)\"\n");
+  EXPECT_EQ(text_of(diff(&before, &after)), "spec.data.password: \"(secret)\" => \"(secret)\"\n");
 }
 
 TEST(Pack, RefusesWhatIsNoKind) {

@@ -36,8 +36,8 @@ class PortTable {
         return;
       }
       for (const std::string& region : placement.regions())
-        enter(use, cells_[{tier, region}], fmt::format("nodes of tier {} in {}", word(tier), region),
-              anywhere_[tier]);
+        enter(use, cells_[{tier, region}],
+              fmt::format("nodes of tier {} in {}", word(tier), region), anywhere_[tier]);
       if (!first_[tier]) first_[tier] = use;
     };
     if (placement.tiers().empty())
@@ -131,10 +131,11 @@ void check_system_ports(FleetCheck& check, const std::map<PortKey, std::vector<U
         const std::string& service = use.service->metadata().name();
         if (!placed_on(use.service->spec().placement(), *cluster)) continue;
         if (!told.insert({service, port}).second) continue;
-        check.fail("Service/" + service, fmt::format("spec.ports[{}].port", use.index),
-                   fmt::format("{} {} is taken by {} on nodes of Cluster/{} already: change the port "
-                               "or the placement",
-                               word(port.first), port.second, what, name));
+        check.fail(
+            "Service/" + service, fmt::format("spec.ports[{}].port", use.index),
+            fmt::format("{} {} is taken by {} on nodes of Cluster/{} already: change the port "
+                        "or the placement",
+                        word(port.first), port.second, what, name));
       }
   }
 }

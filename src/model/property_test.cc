@@ -29,10 +29,12 @@ using google::protobuf::util::MessageDifferencer;
 
 // Text with quotes, colons, newlines and more than ASCII: what breaks writers.
 std::string any_text() {
-  static const std::vector<std::string> kPieces = {"a", "Z", "7", "-", ":", " ", "\"", "'", "\n", "#",
-                                                   "é", "{", "]", "\\", "true", "null", "0x1", "~"};
+  static const std::vector<std::string> kPieces = {"a",  "Z",  "7",    "-",    ":",   " ",
+                                                   "\"", "'",  "\n",   "#",    "é",   "{",
+                                                   "]",  "\\", "true", "null", "0x1", "~"};
   std::string out;
-  for (const auto& piece : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(kPieces)))
+  for (const auto& piece :
+       *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(kPieces)))
     out += piece;
   return out;
 }
@@ -40,10 +42,18 @@ std::string any_text() {
 google::protobuf::Value any_value(int depth) {
   google::protobuf::Value out;
   switch (*rc::gen::inRange(0, depth > 2 ? 4 : 6)) {
-    case 0: out.set_null_value(google::protobuf::NULL_VALUE); break;
-    case 1: out.set_bool_value(*rc::gen::arbitrary<bool>()); break;
-    case 2: out.set_number_value(*rc::gen::inRange(-1'000'000, 1'000'000) / 8.0); break;
-    case 3: out.set_string_value(any_text()); break;
+    case 0:
+      out.set_null_value(google::protobuf::NULL_VALUE);
+      break;
+    case 1:
+      out.set_bool_value(*rc::gen::arbitrary<bool>());
+      break;
+    case 2:
+      out.set_number_value(*rc::gen::inRange(-1'000'000, 1'000'000) / 8.0);
+      break;
+    case 3:
+      out.set_string_value(any_text());
+      break;
     case 4:
       out.mutable_list_value();
       for (int i = *rc::gen::inRange(0, 3); i > 0; --i)
@@ -96,7 +106,8 @@ void fill_scalar(Message& message, const FieldDescriptor& field) {
                  *rc::gen::inRange(-1'000'000, 1'000'000) / 16.0);
     case FieldDescriptor::CPPTYPE_ENUM:
       return put(&Reflection::SetEnumValue, &Reflection::AddEnumValue,
-                 field.enum_type()->value(*rc::gen::inRange(1, field.enum_type()->value_count()))
+                 field.enum_type()
+                     ->value(*rc::gen::inRange(1, field.enum_type()->value_count()))
                      ->number());
     case FieldDescriptor::CPPTYPE_STRING:
       if (field.is_repeated())
@@ -104,7 +115,8 @@ void fill_scalar(Message& message, const FieldDescriptor& field) {
       else
         r.SetString(&message, &field, any_text());
       return;
-    default: RC_FAIL("the generator does not know the type of " + field.full_name());
+    default:
+      RC_FAIL("the generator does not know the type of " + field.full_name());
   }
 }
 
@@ -119,8 +131,9 @@ void fill(Message& message, int depth) {
         fill_scalar(message, field);
         continue;
       }
-      Message& inner = field.is_repeated() ? *message.GetReflection()->AddMessage(&message, &field)
-                                           : *message.GetReflection()->MutableMessage(&message, &field);
+      Message& inner = field.is_repeated()
+                           ? *message.GetReflection()->AddMessage(&message, &field)
+                           : *message.GetReflection()->MutableMessage(&message, &field);
       if (!field.is_map()) {
         fill(inner, depth + 1);
         continue;
@@ -149,7 +162,8 @@ TEST(JsonProperty, EveryKindSurvivesTheRoundTripThroughJsonAndYaml) {
     EXPECT_TRUE(rc::check(kind.name + " comes back as it was", [&] {
       const std::unique_ptr<Message> message = any_message(kind);
       const boost::json::value json = to_json(*message);
-      const auto parsed = parse_json(*rc::gen::arbitrary<bool>() ? json_text(json) : pretty_json(json));
+      const auto parsed =
+          parse_json(*rc::gen::arbitrary<bool>() ? json_text(json) : pretty_json(json));
       RC_ASSERT(parsed.has_value());
       const std::unique_ptr<Message> back = kind.make();
       const Status status = from_json(*parsed, *back);

@@ -9,10 +9,10 @@ namespace frameworks {
 
 const std::vector<Kind>& all_kinds() {
   static const std::vector<Kind> kKinds = {
-      account_kind(), tenant_kind(),   cluster_kind(),       grant_kind(),     machine_pool_kind(),
-      node_kind(),    service_kind(),  instance_kind(),      zone_kind(),      certificate_kind(),
-      secret_kind(),  rollout_kind(),  firewall_rule_kind(), join_token_kind(), operation_kind(),
-      incident_kind()};
+      account_kind(),       tenant_kind(),      cluster_kind(),   grant_kind(),
+      machine_pool_kind(),  node_kind(),        service_kind(),   instance_kind(),
+      zone_kind(),          certificate_kind(), secret_kind(),    rollout_kind(),
+      firewall_rule_kind(), join_token_kind(),  operation_kind(), incident_kind()};
   return kKinds;
 }
 

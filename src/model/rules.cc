@@ -36,8 +36,9 @@ std::optional<std::string> name_problem(std::string_view value) {
 
 std::optional<std::string> cidr_problem(std::string_view value, bool v4, bool v6) {
   const Result<Cidr> cidr = Cidr::parse(value);
-  if (!cidr) return fmt::format("\"{}\" is not an address range: write e.g. {}", value,
-                                v4 ? "10.64.1.0/24" : "fd66:7261:6d65:1::/64");
+  if (!cidr)
+    return fmt::format("\"{}\" is not an address range: write e.g. {}", value,
+                       v4 ? "10.64.1.0/24" : "fd66:7261:6d65:1::/64");
   if (cidr->address().is_v4() ? !v4 : !v6)
     return fmt::format("\"{}\" is IPv{}: an IPv{} range is wanted", value,
                        cidr->address().is_v4() ? 4 : 6, v4 ? 4 : 6);
@@ -50,22 +51,28 @@ std::optional<std::string> cidr_problem(std::string_view value, bool v4, bool v6
 
 std::optional<std::string> format_problem(pb::Format format, std::string_view value) {
   switch (format) {
-    case pb::FORMAT_DNS_LABEL: return label_problem(value);
-    case pb::FORMAT_DNS_NAME: return name_problem(value);
+    case pb::FORMAT_DNS_LABEL:
+      return label_problem(value);
+    case pb::FORMAT_DNS_NAME:
+      return name_problem(value);
     case pb::FORMAT_IP:
       if (!IpAddress::parse(value))
         return fmt::format("\"{}\" is not an IP address: write e.g. 192.0.2.1", value);
       return std::nullopt;
-    case pb::FORMAT_CIDR: return cidr_problem(value, true, true);
-    case pb::FORMAT_CIDR4: return cidr_problem(value, true, false);
-    case pb::FORMAT_CIDR6: return cidr_problem(value, false, true);
+    case pb::FORMAT_CIDR:
+      return cidr_problem(value, true, true);
+    case pb::FORMAT_CIDR4:
+      return cidr_problem(value, true, false);
+    case pb::FORMAT_CIDR6:
+      return cidr_problem(value, false, true);
     case pb::FORMAT_PATH:
       for (const char c : value)
         if (std::isgraph(static_cast<unsigned char>(c)) == 0)
           return fmt::format("\"{}\" has blanks or control characters: percent-encode them", value);
       if (!value.starts_with('/')) return fmt::format("\"{}\" must begin with \"/\"", value);
       return std::nullopt;
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 

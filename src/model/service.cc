@@ -52,8 +52,8 @@ void validate_ports(const pb::ServiceSpec& spec, Validation& out) {
 
 void check_duration(const google::protobuf::Duration& value, const std::string& field,
                     Validation& out) {
-  const bool positive = value.seconds() >= 0 && value.nanos() >= 0 &&
-                        (value.seconds() > 0 || value.nanos() > 0);
+  const bool positive =
+      value.seconds() >= 0 && value.nanos() >= 0 && (value.seconds() > 0 || value.nanos() > 0);
   if (!positive || value.seconds() > kMaxCheckSeconds)
     out.fail(field, "a check's time is above 0s and at most 1h: change it");
 }

@@ -85,9 +85,9 @@ class ShardedMap {
 
   template <typename L>
   static auto position(L& leaf, std::string_view key) {
-    return std::lower_bound(leaf.begin(), leaf.end(), key, [](const Value& value, std::string_view k) {
-      return value.sort_key() < k;
-    });
+    return std::lower_bound(
+        leaf.begin(), leaf.end(), key,
+        [](const Value& value, std::string_view k) { return value.sort_key() < k; });
   }
 
   const Leaf* find_leaf(std::string_view key) const {

@@ -30,8 +30,9 @@ void validate(const pb::Tenant& tenant, Validation& out) {
                         value.kind_case() == Value::kNumberValue ||
                         value.kind_case() == Value::kStringValue;
     if (!scalar)
-      out.fail(field_path("spec.features", name), "a feature is true, false, a number or a string: "
-                                        "give one of them, or a feature for each part");
+      out.fail(field_path("spec.features", name),
+               "a feature is true, false, a number or a string: "
+               "give one of them, or a feature for each part");
   }
 }
 

@@ -42,35 +42,44 @@ const Tree* Tree::find(std::string_view key) const {
 
 std::string Tree::describe() const {
   switch (type) {
-    case Type::kNull: return "nothing";
-    case Type::kBoolean: return text.empty() ? (boolean ? "true" : "false") : text;
+    case Type::kNull:
+      return "nothing";
+    case Type::kBoolean:
+      return text.empty() ? (boolean ? "true" : "false") : text;
     case Type::kInteger:
-    case Type::kNumber: return "number " + text;
+    case Type::kNumber:
+      return "number " + text;
     case Type::kString:
       return text.size() > 60 ? fmt::format("string \"{}...\"", text.substr(0, 57))
                               : fmt::format("string \"{}\"", text);
-    case Type::kList: return "a list";
-    case Type::kMap: return "a map";
+    case Type::kList:
+      return "a list";
+    case Type::kMap:
+      return "a map";
   }
   return {};
 }
 
 Tree tree_from_json(const boost::json::value& json) {
   switch (json.kind()) {
-    case boost::json::kind::null: return {};
+    case boost::json::kind::null:
+      return {};
     case boost::json::kind::bool_: {
       Tree out = scalar(Tree::Type::kBoolean, json.get_bool() ? "true" : "false");
       out.boolean = json.get_bool();
       return out;
     }
-    case boost::json::kind::int64: return integer_tree(json.get_int64());
+    case boost::json::kind::int64:
+      return integer_tree(json.get_int64());
     case boost::json::kind::uint64: {
       Tree out = scalar(Tree::Type::kNumber, std::to_string(json.get_uint64()));
       out.number = static_cast<double>(json.get_uint64());
       return out;
     }
-    case boost::json::kind::double_: return number_tree(json.get_double());
-    case boost::json::kind::string: return scalar(Tree::Type::kString, std::string(json.get_string()));
+    case boost::json::kind::double_:
+      return number_tree(json.get_double());
+    case boost::json::kind::string:
+      return scalar(Tree::Type::kString, std::string(json.get_string()));
     case boost::json::kind::array: {
       Tree out;
       out.type = Tree::Type::kList;

@@ -1,5 +1,5 @@
-// What YAML and JSON have in common: a tree of values that remembers its lines. Both are turned into
-// this, and one reader fills messages from it, so that both accept the same shapes.
+// What YAML and JSON have in common: a tree of values that remembers its lines. Both are turned
+// into this, and one reader fills messages from it, so that both accept the same shapes.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -49,8 +49,8 @@ struct TreeProblems {
   }
 };
 
-// Fills `message`. A kind's message takes apiVersion and kind, which must match where they are given.
-// `lines`, when given, gets the line of every field.
+// Fills `message`. A kind's message takes apiVersion and kind, which must match where they are
+// given. `lines`, when given, gets the line of every field.
 void read_message(const Tree& tree, Message& message, TreeProblems& problems,
                   FieldLines* lines = nullptr);
 

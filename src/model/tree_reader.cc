@@ -102,8 +102,9 @@ class Reader {
   void wrong_type(const Tree& tree, const std::string& path, std::string_view wanted) {
     const bool unquoted = wanted == "a string" && tree.type != Tree::Type::kList &&
                           tree.type != Tree::Type::kMap && tree.type != Tree::Type::kNull;
-    problems_.add(tree, path, fmt::format("{} where {} is wanted{}", tree.describe(), wanted,
-                                          unquoted ? ": put it in quotes" : ""));
+    problems_.add(tree, path,
+                  fmt::format("{} where {} is wanted{}", tree.describe(), wanted,
+                              unquoted ? ": put it in quotes" : ""));
   }
 
   void header(const Tree::Member& member, const Descriptor& type) {
@@ -113,7 +114,8 @@ class Reader {
                     fmt::format("{} where \"{}\" is wanted", member.value.describe(), wanted));
   }
 
-  void field(const Tree& tree, Message& out, const FieldDescriptor& field, const std::string& path) {
+  void field(const Tree& tree, Message& out, const FieldDescriptor& field,
+             const std::string& path) {
     if (field.is_map()) return map(tree, out, field, path);
     if (field.is_repeated()) return list(tree, out, field, path);
     const bool value = field.message_type() != nullptr &&
@@ -185,10 +187,14 @@ class Reader {
         return integer<uint64_t>(tree, out, field, path, &Reflection::SetUInt64,
                                  &Reflection::AddUInt64);
       case FieldDescriptor::CPPTYPE_DOUBLE:
-      case FieldDescriptor::CPPTYPE_FLOAT: return number(tree, out, field, path);
-      case FieldDescriptor::CPPTYPE_ENUM: return enumeration(tree, out, field, path);
-      case FieldDescriptor::CPPTYPE_STRING: return text(tree, out, field, path);
-      case FieldDescriptor::CPPTYPE_MESSAGE: return;  // not a scalar
+      case FieldDescriptor::CPPTYPE_FLOAT:
+        return number(tree, out, field, path);
+      case FieldDescriptor::CPPTYPE_ENUM:
+        return enumeration(tree, out, field, path);
+      case FieldDescriptor::CPPTYPE_STRING:
+        return text(tree, out, field, path);
+      case FieldDescriptor::CPPTYPE_MESSAGE:
+        return;  // not a scalar
     }
   }
 
@@ -206,9 +212,10 @@ class Reader {
                const std::string& path, Set setter, Add adder) {
     if (tree.type != Tree::Type::kInteger) return wrong_type(tree, path, "a whole number");
     if (!std::in_range<T>(tree.integer))
-      return problems_.add(tree, path,
-                           fmt::format("{} is out of range: use {} to {}", tree.text,
-                                       std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
+      return problems_.add(
+          tree, path,
+          fmt::format("{} is out of range: use {} to {}", tree.text, std::numeric_limits<T>::min(),
+                      std::numeric_limits<T>::max()));
     set(out, field, setter, adder, static_cast<T>(tree.integer));
   }
 
@@ -217,7 +224,8 @@ class Reader {
     if (tree.type != Tree::Type::kInteger && tree.type != Tree::Type::kNumber)
       return wrong_type(tree, path, "a number");
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_FLOAT)
-      set(out, field, &Reflection::SetFloat, &Reflection::AddFloat, static_cast<float>(tree.number));
+      set(out, field, &Reflection::SetFloat, &Reflection::AddFloat,
+          static_cast<float>(tree.number));
     else
       set(out, field, &Reflection::SetDouble, &Reflection::AddDouble, tree.number);
   }
@@ -229,7 +237,8 @@ class Reader {
     if (value == nullptr) {
       const std::string words = enum_words(*field.enum_type());
       if (tree.type == Tree::Type::kString)
-        return problems_.add(tree, path, fmt::format("\"{}\" is unknown: use {}", tree.text, words));
+        return problems_.add(tree, path,
+                             fmt::format("\"{}\" is unknown: use {}", tree.text, words));
       return wrong_type(tree, path, "one of " + words);
     }
     set(out, field, &Reflection::SetEnumValue, &Reflection::AddEnumValue, value->number());
@@ -276,9 +285,9 @@ class Reader {
   }
 
   void duration(const Tree& tree, google::protobuf::Duration& out, const std::string& path) {
-    const Result<Duration> parsed =
-        tree.type == Tree::Type::kString ? parse_duration(tree.text)
-                                         : Result<Duration>(Error(Code::kInvalidArgument, ""));
+    const Result<Duration> parsed = tree.type == Tree::Type::kString
+                                        ? parse_duration(tree.text)
+                                        : Result<Duration>(Error(Code::kInvalidArgument, ""));
     if (!parsed) return wrong_type(tree, path, "a duration such as 500ms, 5s, 2m, 1h");
     out.set_seconds(parsed->count() / 1'000'000'000);
     out.set_nanos(static_cast<int32_t>(parsed->count() % 1'000'000'000));
@@ -286,13 +295,19 @@ class Reader {
 
   void value(const Tree& tree, google::protobuf::Value& out, const std::string& path) {
     switch (tree.type) {
-      case Tree::Type::kNull: return out.set_null_value(google::protobuf::NULL_VALUE);
-      case Tree::Type::kBoolean: return out.set_bool_value(tree.boolean);
+      case Tree::Type::kNull:
+        return out.set_null_value(google::protobuf::NULL_VALUE);
+      case Tree::Type::kBoolean:
+        return out.set_bool_value(tree.boolean);
       case Tree::Type::kInteger:
-      case Tree::Type::kNumber: return out.set_number_value(tree.number);
-      case Tree::Type::kString: return out.set_string_value(tree.text);
-      case Tree::Type::kList: return values(tree, *out.mutable_list_value(), path);
-      case Tree::Type::kMap: return structure(tree, *out.mutable_struct_value(), path);
+      case Tree::Type::kNumber:
+        return out.set_number_value(tree.number);
+      case Tree::Type::kString:
+        return out.set_string_value(tree.text);
+      case Tree::Type::kList:
+        return values(tree, *out.mutable_list_value(), path);
+      case Tree::Type::kMap:
+        return structure(tree, *out.mutable_struct_value(), path);
     }
   }
 

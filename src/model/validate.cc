@@ -14,7 +14,8 @@ void check_resource(const Resource& resource, const Snapshot& after, const Snaps
   Validation validation(after, resource.key().text());
   check_field_rules(resource, old == nullptr ? nullptr : &old->message(), validation);
   if (resource.kind().validate) resource.kind().validate(resource.message(), validation);
-  std::move(validation.violations().begin(), validation.violations().end(), std::back_inserter(out));
+  std::move(validation.violations().begin(), validation.violations().end(),
+            std::back_inserter(out));
 }
 
 std::vector<Violation> violations_of(const Snapshot& after, std::span<const ResourceKey> changed,
@@ -33,9 +34,10 @@ std::vector<Violation> violations_of(const Snapshot& after, std::span<const Reso
 }
 
 void sort_violations(std::vector<Violation>& violations) {
-  std::stable_sort(violations.begin(), violations.end(), [](const Violation& a, const Violation& b) {
-    return std::tie(a.file, a.line, a.object) < std::tie(b.file, b.line, b.object);
-  });
+  std::stable_sort(violations.begin(), violations.end(),
+                   [](const Violation& a, const Violation& b) {
+                     return std::tie(a.file, a.line, a.object) < std::tie(b.file, b.line, b.object);
+                   });
 }
 
 }  // namespace

@@ -37,8 +37,8 @@ metadata: {name: core, tenant: acme}
 spec: {cluster: core}
 )";
 
-// Every file of testdata/invalid beside the text of its violations. FW_ACCEPT=1 writes the texts anew,
-// to be read before they are committed.
+// Every file of testdata/invalid beside the text of its violations. FW_ACCEPT=1 writes the texts
+// anew, to be read before they are committed.
 TEST(Validation, TellsEveryViolationWithFileLineFieldAndNextStep) {
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(kTestdata + "/invalid")) {
@@ -78,12 +78,13 @@ TEST(Validation, RefusesToChangeWhatIsImmutable) {
   const std::vector<ResourceKey> changed{{"Cluster", "", "core"}};
   const Status status = validate_fleet(after, changed, {}, &before);
   ASSERT_FALSE(status);
-  EXPECT_EQ(status.error().text(),
-            "2 violations\n"
-            "Cluster/core: spec.tier: cannot change from \"central\" to \"edge\": delete the resource "
-            "and create it anew\n"
-            "Cluster/core: spec.networks.mesh: cannot change from \"10.64.1.0/24\" to "
-            "\"10.64.9.0/24\": delete the resource and create it anew");
+  EXPECT_EQ(
+      status.error().text(),
+      "2 violations\n"
+      "Cluster/core: spec.tier: cannot change from \"central\" to \"edge\": delete the resource "
+      "and create it anew\n"
+      "Cluster/core: spec.networks.mesh: cannot change from \"10.64.1.0/24\" to "
+      "\"10.64.9.0/24\": delete the resource and create it anew");
 }
 
 TEST(Validation, RefusesToRemoveWhatIsStillUsed) {
@@ -94,10 +95,11 @@ TEST(Validation, RefusesToRemoveWhatIsStillUsed) {
   const std::vector<ResourceKey> changed{{"Cluster", "", "core"}, {"Tenant", "", "acme"}};
   const Status status = validate_fleet(after, changed, {}, &before);
   ASSERT_FALSE(status);
-  EXPECT_EQ(status.error().text(),
-            "2 violations\n"
-            "Cluster/core: is still used by Grant/acme/core (spec.cluster): change or delete it first\n"
-            "Tenant/acme: is still used by Grant/acme/core: change or delete it first");
+  EXPECT_EQ(
+      status.error().text(),
+      "2 violations\n"
+      "Cluster/core: is still used by Grant/acme/core (spec.cluster): change or delete it first\n"
+      "Tenant/acme: is still used by Grant/acme/core: change or delete it first");
   after.remove({"Grant", "acme", "core"});
   EXPECT_TRUE(validate_fleet(after, changed, {}, &before));
 }
@@ -148,8 +150,8 @@ TEST(Validation, OfTenThousandTenantsAndServicesIsNotQuadratic) {
     cluster.mutable_metadata()->set_name("c" + std::to_string(i));
     cluster.mutable_spec()->set_tier(pb::TIER_EDGE);
     cluster.mutable_spec()->set_region("r" + std::to_string(i % 50));
-    cluster.mutable_spec()->mutable_networks()->set_mesh(
-        "10." + std::to_string(i / 256) + "." + std::to_string(i % 256) + ".0/24");
+    cluster.mutable_spec()->mutable_networks()->set_mesh("10." + std::to_string(i / 256) + "." +
+                                                         std::to_string(i % 256) + ".0/24");
     put(Resource::of(cluster));
     pb::Service service;
     service.mutable_metadata()->set_name("s" + std::to_string(i));

@@ -29,8 +29,8 @@ std::string enum_word(const google::protobuf::EnumValueDescriptor& value) {
   return out;
 }
 
-const google::protobuf::EnumValueDescriptor* find_enum(
-    const google::protobuf::EnumDescriptor& type, std::string_view word) {
+const google::protobuf::EnumValueDescriptor* find_enum(const google::protobuf::EnumDescriptor& type,
+                                                       std::string_view word) {
   for (int i = 0; i < type.value_count(); ++i)
     if (type.value(i)->number() != 0 && enum_word(*type.value(i)) == word) return type.value(i);
   return nullptr;

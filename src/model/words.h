@@ -14,8 +14,8 @@ namespace frameworks {
 std::string enum_word(const google::protobuf::EnumValueDescriptor& value);
 
 // nullptr when no value has this word. The value 0 has none.
-const google::protobuf::EnumValueDescriptor* find_enum(
-    const google::protobuf::EnumDescriptor& type, std::string_view word);
+const google::protobuf::EnumValueDescriptor* find_enum(const google::protobuf::EnumDescriptor& type,
+                                                       std::string_view word);
 
 // Every word of the enumeration: "central, regional, edge".
 std::string enum_words(const google::protobuf::EnumDescriptor& type);

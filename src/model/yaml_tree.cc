@@ -74,7 +74,9 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { emit(Tree(), mark, anchor); }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    emit(Tree(), mark, anchor);
+  }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
     if (found == anchors_.end()) {  // inside the node that it names
@@ -84,8 +86,9 @@ class TreeBuilder final : public YAML::EventHandler {
     const bool fit = aliased_ <= kMaxAliasedNodes;
     aliased_ += found->second.size;
     if (aliased_ > kMaxAliasedNodes) {
-      if (fit) fail(mark, fmt::format("aliases expand to more than {} nodes: write the values out",
-                             kMaxAliasedNodes));
+      if (fit)
+        fail(mark, fmt::format("aliases expand to more than {} nodes: write the values out",
+                               kMaxAliasedNodes));
       return emit(Tree(), mark, 0);
     }
     emit(found->second.tree, mark, 0);
@@ -186,7 +189,10 @@ class TreeBuilder final : public YAML::EventHandler {
   void end_member(Frame& parent, Tree value) {
     parent.have_key = false;
     if (const Tree* first = parent.tree.find(parent.key)) {
-      violations_.push_back({{}, parent.key_line, {}, {},
+      violations_.push_back({{},
+                             parent.key_line,
+                             {},
+                             {},
                              fmt::format("\"{}\" is given twice, first on line {}: remove one",
                                          parent.key, first->line)});
       return;
@@ -228,7 +234,11 @@ YamlStream parse_yaml(std::string_view text) {
   } catch (const YAML::Exception& error) {
     const int line = error.mark.is_null() ? 0 : error.mark.line + 1;
     out.violations.push_back(
-        {{}, line, {}, {}, fmt::format("not YAML: {} (column {})", error.msg, error.mark.column + 1)});
+        {{},
+         line,
+         {},
+         {},
+         fmt::format("not YAML: {} (column {})", error.msg, error.mark.column + 1)});
   }
   return out;
 }

@@ -11,7 +11,7 @@
 namespace frameworks {
 
 struct YamlStream {
-  std::vector<Tree> documents;  // empty documents are left out
+  std::vector<Tree> documents;        // empty documents are left out
   std::vector<Violation> violations;  // file is not set
 };
 
