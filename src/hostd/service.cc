@@ -100,7 +100,7 @@ Status Service::start(const std::filesystem::path& socket) {
 
 void Service::stop() {
   if (!server_) return;
-  server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
+  server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
   server_->Wait();
   server_.reset();
 }
