@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdlib>
 #include <mutex>
-#include <condition_variable>
 #include <thread>
 #include <unordered_map>
 
@@ -80,7 +80,7 @@ double lookups_per_second(const std::vector<std::string>& names, int threads, Fi
       all.emplace_back([&] {
         auto find = make_find();
         size_t here = 0;
-        for (const std::string& name : names) here += find(name) != nullptr ? 1 : 0;
+        for (const std::string& name : names) here += find(name)->has_spec() ? 1 : 0;
         found += here;
       });
   });
@@ -92,7 +92,8 @@ void lookups() {
   say("store: lookups among 100,000 tenants");
   const auto store = full_store(std::make_unique<FakeLog>());
   std::unordered_map<std::string, std::shared_ptr<const pb::Tenant>> map;
-  for (const auto& each : store->snapshot()->list<pb::Tenant>()) map[each->metadata().name()] = each;
+  for (const auto& each : store->snapshot()->list<pb::Tenant>())
+    map[each->metadata().name()] = each;
   const auto* plain = &map;
   const std::vector<std::string> names = lookup_names();
   const auto in_snapshot = [&] {
@@ -122,10 +123,12 @@ void publication() {
   say("store: publishing one write among 100,000");
   const auto store = full_store(std::make_unique<FakeLog>());
   std::unordered_map<std::string, std::shared_ptr<const pb::Tenant>> map;
-  for (const auto& each : store->snapshot()->list<pb::Tenant>()) map[each->metadata().name()] = each;
+  for (const auto& each : store->snapshot()->list<pb::Tenant>())
+    map[each->metadata().name()] = each;
   auto published = store->snapshot();
   auto published_map =
-      std::make_shared<const std::unordered_map<std::string, std::shared_ptr<const pb::Tenant>>>(map);
+      std::make_shared<const std::unordered_map<std::string, std::shared_ptr<const pb::Tenant>>>(
+          map);
   std::vector<double> ours;
   std::vector<double> theirs;
   for (int i = 0; i < 2'000; ++i) {
@@ -205,38 +208,38 @@ double store_writes_per_second(Store& store, int count, int in_flight, int versi
   std::condition_variable changed;
   int flying = 0;
   return count / seconds([&] {
-    for (int i = 0; i < count; ++i) {
-      {
-        std::unique_lock lock(mutex);
-        changed.wait(lock, [&] { return flying < in_flight; });
-        ++flying;
-      }
-      store.write_async(
-          "bench",
-          [number = i * 31 % kEntries, version](Transaction& transaction) -> Status {
-            transaction.put(tenant(number, version));
-            return {};
-          },
-          [&](const Result<Committed>& done) {
-            CHECK(done.has_value());
-            std::lock_guard lock(mutex);
-            --flying;
-            changed.notify_one();
-          });
-    }
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return flying == 0; });
-  });
+           for (int i = 0; i < count; ++i) {
+             {
+               std::unique_lock lock(mutex);
+               changed.wait(lock, [&] { return flying < in_flight; });
+               ++flying;
+             }
+             store.write_async(
+                 "bench",
+                 [number = i * 31 % kEntries, version](Transaction& transaction) -> Status {
+                   transaction.put(tenant(number, version));
+                   return {};
+                 },
+                 [&](const Result<Committed>& done) {
+                   CHECK(done.has_value());
+                   std::lock_guard lock(mutex);
+                   --flying;
+                   changed.notify_one();
+                 });
+           }
+           std::unique_lock lock(mutex);
+           changed.wait(lock, [&] { return flying == 0; });
+         });
 }
 
 double raw_writes_per_second(RawLog& raw, int count, int in_flight, int version) {
   return count / seconds([&] {
-    for (int i = 0; i < count; i += in_flight) {
-      std::string records;
-      for (int j = 0; j < in_flight; ++j) tenant(i + j, version).AppendToString(&records);
-      raw.append(records);
-    }
-  });
+           for (int i = 0; i < count; i += in_flight) {
+             std::string records;
+             for (int j = 0; j < in_flight; ++j) tenant(i + j, version).AppendToString(&records);
+             raw.append(records);
+           }
+         });
 }
 
 void grouped_writes() {
