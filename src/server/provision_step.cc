@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "base/ip.h"
 #include "base/locked.h"
 #include "base/log.h"
 #include "frameworks/v1/cluster.pb.h"
@@ -27,6 +28,14 @@ void tell(OperationContext& context, const std::string& node, pb::OperationEvent
   event.set_done(done);
   event.set_total(total);
   context.emit(std::move(event));
+}
+
+// The first address of the network that the machines are in, e.g. "10.99.0.1".
+std::string first_address(const Snapshot& snapshot) {
+  for (const auto& node : local_nodes(snapshot))
+    if (const auto address = IpAddress::parse(node->spec().address()))
+      return Cidr(*address, kFabricPrefix).network().address().plus(1).text();
+  return {};
 }
 
 // One machine, and what became of it in the store.
@@ -102,8 +111,9 @@ std::vector<std::shared_ptr<const pb::Node>> local_nodes(const Snapshot& snapsho
 
 v1::EnsureFabricRequest fabric_of(const Snapshot& snapshot, const std::string& host_address) {
   v1::EnsureFabricRequest out;
-  if (!host_address.empty())
-    out.set_host_address(fmt::format("{}/{}", host_address, kFabricPrefix));
+  out.set_host_address(
+      fmt::format("{}/{}", host_address.empty() ? first_address(snapshot) : host_address,
+                  kFabricPrefix));
   std::map<std::string, v1::RegionLink> links;
   for (const auto& pool : snapshot.list<pb::MachinePool>()) {
     const auto* cluster = snapshot.find<pb::Cluster>(pool->spec().cluster());

@@ -13,7 +13,7 @@ namespace frameworks {
 
 struct ProvisionStep {
   provisioning::Machines& machines;
-  // The server's side of the machines' network, e.g. "10.99.0.1"; empty: none.
+  // The server's side of the machines' network, e.g. "10.99.0.1"; empty: the network's first address.
   std::string host_address;
   // OpenSSH public keys that configure machines.
   std::vector<std::string> authorized_keys;

@@ -205,7 +205,9 @@ class Server final : public Quartermaster {
   std::string advertised() const {
     return options_.advertise.empty() ? options_.listen_grpc : options_.advertise;
   }
+  // Where the server stands in the machines' network; simulated ones have none.
   std::string host_address() const {
+    if (options_.simulated) return {};
     const auto at = parse_host_port(advertised());
     return at && IpAddress::parse(at->host) ? at->host : std::string();
   }

@@ -96,7 +96,8 @@ Status fill_status(const Fleet& fleet, const pb::StatusRequest& request,
     return Error(Code::kOutOfRange, fmt::format("revision {} is not there yet; the newest is {}",
                                                 revision, snapshot->revision()));
   response.set_revision(revision);
-  *response.mutable_revision_time() = TimeUtil::NanosecondsToTimestamp(
+  if (revision > 0)
+    *response.mutable_revision_time() = TimeUtil::NanosecondsToTimestamp(
       nanoseconds(std::chrono::duration_cast<Duration>(snapshot->time().time_since_epoch())));
   add_node(add_plane(response, "model"), "", true, "");
   add_machine_plane(*snapshot, response);

@@ -9,6 +9,7 @@
 
 #include "base/locked.h"
 #include "base/log.h"
+#include "model/words.h"
 #include "runtime/health/checks_plan.h"
 
 namespace frameworks {
@@ -208,7 +209,7 @@ class Monitor final : public HealthMonitor {
   void apply(const std::vector<HealthTransition>& transitions) {
     for (const HealthTransition& transition : transitions) {
       spdlog::info("health: node {} is {}: {}", transition.node,
-                   pb::Health_Name(transition.state).substr(7), transition.reason);
+                   word(transition.state), transition.reason);
       known_->with([&](Known& known) { known.reasons[transition.node] = transition.reason; });
       write(transition.node);
     }
