@@ -4,6 +4,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
 
+#include "base/clock.h"
 #include "frameworks/v1/hostd.grpc.pb.h"
 
 namespace frameworks::hostd {
@@ -21,7 +22,7 @@ Result<std::string> exchange(v1::Hostd::Stub& stub,
   if (const auto parsed = json::JsonStringToMessage(text, &request); !parsed.ok())
     return Error(Code::kInvalidArgument, fmt::format("request: {}", std::string(parsed.message())));
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + timeout);
+  context.set_deadline(system_clock().wall() + timeout);
   const grpc::Status status = (stub.*method)(&context, request, &response);
   if (!status.ok()) return Error(static_cast<Code>(status.error_code()), status.error_message());
   std::string out;

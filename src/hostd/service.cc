@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "frameworks/v1/hostd.grpc.pb.h"
 
@@ -26,7 +27,7 @@ grpc::Status answer(const char* call, const Result<T>& result, Use&& use) {
 }
 
 Patience patience_of(grpc::ServerContext& context) {
-  const auto now = std::chrono::system_clock::now();
+  const auto now = system_clock().wall();
   auto left = std::min<std::chrono::system_clock::duration>(context.deadline() - now,
                                                             std::chrono::hours(1));
   if (context.deadline() == std::chrono::system_clock::time_point::max())
@@ -100,7 +101,7 @@ Status Service::start(const std::filesystem::path& socket) {
 
 void Service::stop() {
   if (!server_) return;
-  server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
+  server_->Shutdown(system_clock().wall() + std::chrono::milliseconds(300));
   server_->Wait();
   server_.reset();
 }

@@ -1,13 +1,17 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <map>
 #include <set>
 
+#include "base/fd.h"
 #include "base/ip.h"
 #include "base/process.h"
 #include "base/text.h"
@@ -149,6 +153,7 @@ class WireguardTool final : public Wireguard {
       changed = true;
       if (auto done = tool({"ip", "-batch", "-"}, batch); !done) return done.error();
     }
+    greet_new_peers(present.config, wanted);
     return changed ? Effect::kChanged : Effect::kNothing;
   }
 
@@ -220,6 +225,29 @@ class WireguardTool final : public Wireguard {
           "module wireguard or tun");
     if (auto done = tool({"wireguard-go", interface_}); !done) return done.error();
     return {};
+  }
+
+  // Sends each new peer an empty datagram (RFC 863, discard), so that the handshake happens now. Else
+  // a peer that knew this node before it restarted goes on with the old session's keys until its
+  // own timer gives up on them, 15 s after it first sent in vain. Lost greetings do no harm.
+  static void greet_new_peers(const WireguardConfig& present, const WireguardConfig& wanted) {
+    const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    std::set<std::string> known;
+    for (const WireguardPeer& peer : present.peers) known.insert(peer.public_key);
+    for (const WireguardPeer& peer : wanted.peers) {
+      if (known.contains(peer.public_key)) continue;
+      for (const std::string& text : peer.allowed_ips) {
+        const auto prefix = Cidr::parse(text);
+        if (!prefix || !prefix->address().is_v4() || prefix->prefix() != 32) continue;
+        sockaddr_in target{};
+        target.sin_family = AF_INET;
+        target.sin_port = htons(9);
+        std::memcpy(&target.sin_addr, prefix->address().bytes().data(), 4);
+        (void)sendto(socket.get(), "", 0, 0, reinterpret_cast<const sockaddr*>(&target),
+                     sizeof target);
+        break;
+      }
+    }
   }
 
   Result<std::vector<std::string>> observe_addresses() {

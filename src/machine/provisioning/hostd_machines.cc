@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "base/clock.h"
 #include "frameworks/v1/hostd.grpc.pb.h"
 
 namespace frameworks::provisioning {
@@ -71,7 +72,7 @@ class HostdMachines final : public Machines {
                                                       Response*),
               const Request& request, Response& response, std::chrono::milliseconds timeout) {
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + timeout);
+    context.set_deadline(system_clock().wall() + timeout);
     const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
     if (status.ok()) return {};
     return Error(static_cast<Code>(status.error_code()), status.error_message());
