@@ -1,13 +1,19 @@
 # Compiler, linker and warning settings that hold for all of our own code.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  # Without these ccache does not keep what was compiled with a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE})
 endif()
 
 find_program(MOLD mold)
 if(MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
+
+# The same for libraries and programs, so that they can share a precompiled header.
+add_compile_options(-fPIC -pthread)
 
 # Headers of generated code and of libraries are SYSTEM and thus exempt.
 set(FW_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Werror)
