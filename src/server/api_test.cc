@@ -2,8 +2,8 @@
 
 #include <sys/stat.h>
 
-#include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "frameworks/v1/fleet_api.pb.h"
 #include "server/api_fixture.h"
@@ -196,6 +196,85 @@ TEST_F(ApiTest, StreamsEveryAnswerInOrderToItsEnd) {
   while (reader->Read(&response)) EXPECT_EQ(response.event().sequence(), ++count);
   EXPECT_TRUE(reader->Finish().ok());
   EXPECT_EQ(count, 2000);
+}
+
+// Pokes everybody all the time, under a lock, as the store's and the operations' watchers do.
+class Poker {
+ public:
+  std::shared_ptr<Poke> add(Poke poke) {
+    std::lock_guard lock(mutex_);
+    pokes_.push_back(std::make_shared<Poke>(std::move(poke)));
+    return pokes_.back();
+  }
+  // Waits for a poke that is under way: destroying a stream in its own poke would never end.
+  void remove(const std::shared_ptr<Poke>& poke) {
+    std::lock_guard lock(mutex_);
+    std::erase(pokes_, poke);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<Poke>> pokes_;
+  std::jthread thread_{[this](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      std::lock_guard lock(mutex_);
+      for (const auto& poke : pokes_) (*poke)();
+    }
+  }};
+};
+
+// Says one thing, and ends.
+class Poked final : public ReplyStream {
+ public:
+  Poked(Poker& poker, Poke poke) : poker_(poker), poke_(poker.add(std::move(poke))) {}
+  ~Poked() override { poker_.remove(poke_); }
+  Result<State> next(Message&) override { return told_++ == 0 ? State::kMessage : State::kEnd; }
+
+ private:
+  Poker& poker_;
+  std::shared_ptr<Poke> poke_;
+  int told_ = 0;
+};
+
+class PokedTest : public ApiFixture {
+ protected:
+  PokedTest() {
+    api_.add_stream<pb::WatchRequest, pb::WatchEvent>(
+        "frameworks.v1.Fleet/Watch",
+        [this](const Caller&, const pb::WatchRequest&,
+               Poke poke) -> Result<std::unique_ptr<ReplyStream>> {
+          return std::unique_ptr<ReplyStream>(std::make_unique<Poked>(poker_, std::move(poke)));
+        });
+  }
+  ~PokedTest() override {
+    workers_.stop();
+    rest_.reset();
+    grpc_.reset();
+  }
+  Poker poker_;
+};
+
+TEST_F(PokedTest, AStreamThatEndsWhileItIsPokedIsNotDestroyedByItsPoke) {
+  serve();
+  for (int i = 0; i < 200; ++i) {
+    grpc::ClientContext context;
+    authorize_call(context, kViewerToken);
+    const grpc::internal::RpcMethod rpc("/frameworks.v1.Fleet/Watch",
+                                        grpc::internal::RpcMethod::SERVER_STREAMING);
+    std::unique_ptr<grpc::ClientReader<pb::WatchEvent>> reader(
+        grpc::internal::ClientReaderFactory<pb::WatchEvent>::Create(channel_.get(), rpc, &context,
+                                                                    pb::WatchRequest()));
+    pb::WatchEvent event;
+    ASSERT_TRUE(reader->Read(&event));
+    EXPECT_FALSE(reader->Read(&event));
+    EXPECT_TRUE(reader->Finish().ok());
+  }
+  for (int i = 0; i < 50; ++i) {
+    HttpClient client(rest_->port());
+    client.send(std::string("GET /v1/watch HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ") +
+                kViewerToken + "\r\n\r\n");
+    EXPECT_NE(client.read_all().find("event: end"), std::string::npos);
+  }
 }
 
 TEST_F(ApiTest, TwoServersCannotShareAPort) {

@@ -79,7 +79,17 @@ class Call final : public grpc::ServerGenericBidiReactor,
 
   void OnCancel() override { finish(Error(Code::kCancelled, "cancelled")); }
 
-  void OnDone() override { self_.reset(); }
+  // The stream goes here and not with this object: the last to hold that may be a poke, and a stream
+  // must not be destroyed in its own poke.
+  void OnDone() override {
+    std::unique_ptr<ReplyStream> stream;
+    {
+      std::lock_guard lock(mutex_);
+      stream = std::move(stream_);
+    }
+    stream.reset();
+    self_.reset();
+  }
 
  private:
   Status admit(const grpc::GenericCallbackServerContext& context) {
@@ -115,6 +125,7 @@ class Call final : public grpc::ServerGenericBidiReactor,
     if (!stream) return finish(std::move(stream.error()));
     {
       std::lock_guard lock(mutex_);
+      if (finished_) return;
       stream_ = std::move(*stream);
     }
     pump();

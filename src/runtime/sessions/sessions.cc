@@ -129,7 +129,8 @@ class SessionImpl final : public Session {
 };
 
 Result<std::shared_ptr<Session>> SessionsImpl::open(const std::string& node, Stream stream) {
-  const auto* known = store_.snapshot()->find<pb::Node>(node);
+  const SnapshotPtr snapshot = store_.snapshot();
+  const auto* known = snapshot->find<pb::Node>(node);
   if (known == nullptr)
     return Error(Code::kPermissionDenied,
                  fmt::format("node \"{}\" is not part of the fleet (any more)", node));

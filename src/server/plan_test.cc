@@ -1,0 +1,116 @@
+#include "server/plan.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "server/derive.h"
+#include "server/fleet_client.h"
+#include "server/node_plan.h"
+#include "frameworks/v1/operation.pb.h"
+#include "frameworks/v1/tenant.pb.h"
+#include "server/unfinished.h"
+#include "store/fake_transaction.h"
+
+namespace frameworks {
+namespace {
+
+// Applies to a fleet in memory, as the store would.
+Result<PlannedChange> apply_to(FakeTransaction& transaction, const pb::ApplyRequest& request) {
+  const auto outcome = std::make_shared<PlannedChange>();
+  ASSIGN_OR_RETURN(const Edit edit, apply_edit(request, outcome));
+  RETURN_IF_ERROR(edit(transaction));
+  return std::move(*outcome);
+}
+
+TEST(Plan, ASecondApplyOfTheSameChangesNothing) {
+  FakeTransaction transaction;
+  ASSERT_TRUE(apply_to(transaction, FleetClient::demo()));
+  FakeTransaction next(transaction.snapshot());
+  const auto again = apply_to(next, FleetClient::demo());
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(changes_anything(*again));
+}
+
+TEST(Plan, FollowsAPoolsCountThroughAllLayers) {
+  FakeTransaction transaction;
+  ASSERT_TRUE(apply_to(transaction, FleetClient::demo()));
+  auto request = FleetClient::demo();
+  for (auto& item : *request.mutable_items()) {
+    pb::MachinePool pool;
+    if (!item.resource().UnpackTo(&pool) || pool.spec().cluster() != "us-edge") continue;
+    pool.mutable_spec()->set_count(2);
+    *item.mutable_resource() = pack(Resource::of(pool));
+  }
+  FakeTransaction next(transaction.snapshot());
+  const auto change = apply_to(next, request);
+  ASSERT_TRUE(change) << change.error().text();
+  const auto plan = explain(*change, NodePlans());
+  std::set<std::string> layers;
+  std::string text;
+  for (const auto& step : plan.steps()) {
+    layers.insert(step.layer());
+    text += step.layer() + " " + step.action() + " " + step.object() + "\n";
+  }
+  EXPECT_EQ(layers, (std::set<std::string>{"config", "machine", "model", "runtime"})) << text;
+  EXPECT_NE(next.snapshot().find<pb::Node>("us-edge-2"), nullptr);
+  const auto& nodes = plan.blast_radius().nodes();
+  EXPECT_NE(std::find(nodes.begin(), nodes.end(), "us-edge-2"), nodes.end());
+}
+
+TEST(Plan, KeepsStatusAndWhatOthersWrote) {
+  FakeTransaction transaction;
+  ASSERT_TRUE(apply_to(transaction, FleetClient::demo()));
+  pb::Tenant tenant = *transaction.snapshot().find<pb::Tenant>("acme");
+  tenant.mutable_status()->set_state(pb::TENANT_STATE_ACTIVE);
+  transaction.put(tenant);
+  FakeTransaction next(transaction.snapshot());
+  ASSERT_TRUE(apply_to(next, FleetClient::demo()));
+  EXPECT_EQ(next.snapshot().find<pb::Tenant>("acme")->status().state(), pb::TENANT_STATE_ACTIVE);
+}
+
+TEST(Plan, RefusesWhenTheFleetMovedOn) {
+  FakeTransaction transaction;
+  auto request = FleetClient::demo();
+  request.set_if_revision(42);
+  EXPECT_EQ(apply_to(transaction, request).error().code(), Code::kAborted);
+}
+
+// Whatever order the items come in, the fleet is the same.
+RC_GTEST_PROP(Plan, TheOrderOfItemsDoesNotMatter, ()) {
+  auto request = FleetClient::demo();
+  FakeTransaction first;
+  RC_ASSERT(apply_to(first, request).has_value());
+  std::vector<pb::FleetItem> items(request.items().begin(), request.items().end());
+  for (size_t i = items.size(); i > 1; --i)
+    std::swap(items[i - 1], items[*rc::gen::inRange<size_t>(0, i)]);
+  request.mutable_items()->Assign(items.begin(), items.end());
+  FakeTransaction second(first.snapshot());
+  const auto change = apply_to(second, request);
+  RC_ASSERT(change.has_value());
+  RC_ASSERT(!changes_anything(*change));
+  FakeTransaction third;
+  RC_ASSERT(apply_to(third, request).has_value());
+  for (const Kind& kind : all_kinds())
+    RC_ASSERT(third.snapshot().count(kind) == first.snapshot().count(kind));
+}
+
+TEST(Unfinished, TellsARunningApplyFromAFailedOneAndFromNone) {
+  Snapshot snapshot;
+  EXPECT_FALSE(unfinished_work(snapshot).incomplete);
+  pb::Operation operation;
+  operation.mutable_metadata()->set_name("apply-1");
+  operation.mutable_metadata()->mutable_create_time()->set_seconds(1);
+  operation.mutable_spec()->set_type("apply");
+  operation.mutable_status()->set_state(pb::OPERATION_STATE_RUNNING);
+  snapshot.put(Resource::of(operation));
+  EXPECT_EQ(unfinished_work(snapshot).running, "apply-1");
+  operation.mutable_status()->set_state(pb::OPERATION_STATE_FAILED);
+  snapshot.put(Resource::of(operation));
+  EXPECT_TRUE(unfinished_work(snapshot).incomplete);
+  operation.mutable_status()->set_state(pb::OPERATION_STATE_SUCCEEDED);
+  snapshot.put(Resource::of(operation));
+  EXPECT_FALSE(unfinished_work(snapshot).incomplete);
+}
+
+}  // namespace
+}  // namespace frameworks
