@@ -117,8 +117,8 @@ grpc::ServerUnaryReactor* AgentsService::Join(grpc::CallbackServerContext* conte
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   desk_.join(*request, context->peer(),
              [reactor, response, &metrics = metrics_](Result<pb::JoinResponse> joined) {
-               metrics.count_request(
-                   kJoin, "grpc", joined ? 0 : static_cast<int>(joined.error().code()));
+               metrics.count_request(kJoin, "grpc",
+                                     joined ? 0 : static_cast<int>(joined.error().code()));
                if (!joined) return reactor->Finish(to_grpc(joined.error()));
                *response = std::move(*joined);
                reactor->Finish(grpc::Status::OK);

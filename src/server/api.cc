@@ -14,11 +14,16 @@ using google::protobuf::Reflection;
 
 std::string_view role_name(pb::Access access) {
   switch (access) {
-    case pb::ACCESS_NODE: return "node";
-    case pb::ACCESS_VIEWER: return "viewer";
-    case pb::ACCESS_OPERATOR: return "operator";
-    case pb::ACCESS_ADMIN: return "admin";
-    default: return "nobody";
+    case pb::ACCESS_NODE:
+      return "node";
+    case pb::ACCESS_VIEWER:
+      return "viewer";
+    case pb::ACCESS_OPERATOR:
+      return "operator";
+    case pb::ACCESS_ADMIN:
+      return "admin";
+    default:
+      return "nobody";
   }
 }
 
@@ -33,15 +38,20 @@ std::optional<double> number(const Message& message, const FieldDescriptor& fiel
   const Reflection& reflection = *message.GetReflection();
   if (field.is_repeated()) return {};
   switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32: return reflection.GetInt32(message, &field);
-    case FieldDescriptor::CPPTYPE_UINT32: return reflection.GetUInt32(message, &field);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return reflection.GetInt32(message, &field);
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return reflection.GetUInt32(message, &field);
     case FieldDescriptor::CPPTYPE_INT64:
       return static_cast<double>(reflection.GetInt64(message, &field));
     case FieldDescriptor::CPPTYPE_UINT64:
       return static_cast<double>(reflection.GetUInt64(message, &field));
-    case FieldDescriptor::CPPTYPE_DOUBLE: return reflection.GetDouble(message, &field);
-    case FieldDescriptor::CPPTYPE_FLOAT: return reflection.GetFloat(message, &field);
-    default: return {};
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return reflection.GetDouble(message, &field);
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return reflection.GetFloat(message, &field);
+    default:
+      return {};
   }
 }
 

@@ -1,7 +1,7 @@
 // The API as one table of methods; both transports (gRPC, REST) are generated from it.
 //
-// A handler is registered under its method's full name; who may call it and its REST route come from
-// the options in proto/. No transport knows a method.
+// A handler is registered under its method's full name; who may call it and its REST route come
+// from the options in proto/. No transport knows a method.
 #pragma once
 
 #include <functional>
@@ -24,8 +24,8 @@ struct Caller {
   std::string name;
 };
 
-// The answers of a streaming method. The transport pulls when it can write, so nothing queues up for
-// a slow reader.
+// The answers of a streaming method. The transport pulls when it can write, so nothing queues up
+// for a slow reader.
 class ReplyStream {
  public:
   enum class State { kMessage, kWait, kEnd };
@@ -48,7 +48,7 @@ struct Method {
   pb::Access access = pb::ACCESS_NOBODY;
   pb::HttpRoute http;
   Runs runs = Runs::kInline;
-  const Message* request = nullptr;   // prototypes
+  const Message* request = nullptr;  // prototypes
   const Message* response = nullptr;
   // One of the two.
   std::function<Status(const Caller&, const Message&, Message&)> unary;
@@ -57,12 +57,13 @@ struct Method {
 
 class Api {
  public:
-  // `name` as "frameworks.v1.Fleet/Get". CHECKs that the method exists, takes and answers these types,
-  // and is registered once.
+  // `name` as "frameworks.v1.Fleet/Get". CHECKs that the method exists, takes and answers these
+  // types, and is registered once.
   template <typename Request, typename Response>
   void add(std::string_view name, Runs runs,
            std::function<Status(const Caller&, const Request&, Response&)> handler) {
-    Method& method = add_method(name, runs, Request::default_instance(), Response::default_instance());
+    Method& method =
+        add_method(name, runs, Request::default_instance(), Response::default_instance());
     method.unary = [handler = std::move(handler)](const Caller& caller, const Message& request,
                                                   Message& response) {
       return handler(caller, static_cast<const Request&>(request),
@@ -74,8 +75,8 @@ class Api {
       std::string_view name,
       std::function<Result<std::unique_ptr<ReplyStream>>(const Caller&, const Request&, Poke)>
           handler) {
-    Method& method = add_method(name, Runs::kWorker, Request::default_instance(),
-                                Response::default_instance());
+    Method& method =
+        add_method(name, Runs::kWorker, Request::default_instance(), Response::default_instance());
     method.stream = [handler = std::move(handler)](const Caller& caller, const Message& request,
                                                    Poke poke) {
       return handler(caller, static_cast<const Request&>(request), std::move(poke));

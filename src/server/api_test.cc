@@ -53,8 +53,8 @@ void add_everything(Api& api) {
       });
   api.add_stream<pb::WatchOperationRequest, pb::WatchOperationResponse>(
       "frameworks.v1.Operations/Watch",
-      [](const Caller&, const pb::WatchOperationRequest& request, Poke)
-          -> Result<std::unique_ptr<ReplyStream>> {
+      [](const Caller&, const pb::WatchOperationRequest& request,
+         Poke) -> Result<std::unique_ptr<ReplyStream>> {
         return std::unique_ptr<ReplyStream>(std::make_unique<Counting>(request.after()));
       });
 }
@@ -104,16 +104,16 @@ TEST_F(ApiTest, EveryMethodIsOpenToItsRolesAndNobodyElse) {
     for (const Who& who : callers) {
       std::unique_ptr<Message> request(method->request->New());
       std::unique_ptr<Message> response(method->response->New());
-      const auto status =
-          unary_call<google::protobuf::MessageLite, google::protobuf::MessageLite>(
-              *who.channel, method->name, who.token, *request, *response);
+      const auto status = unary_call<google::protobuf::MessageLite, google::protobuf::MessageLite>(
+          *who.channel, method->name, who.token, *request, *response);
       const auto want = expected(*method, who.role);
       if (want == grpc::StatusCode::OK)
         EXPECT_TRUE(was_let_in(status.error_code()))
-            << method->name << " as " << pb::Access_Name(who.role) << ": " << status.error_message();
+            << method->name << " as " << pb::Access_Name(who.role) << ": "
+            << status.error_message();
       else
-        EXPECT_EQ(status.error_code(), want)
-            << method->name << " as " << pb::Access_Name(who.role) << ": " << status.error_message();
+        EXPECT_EQ(status.error_code(), want) << method->name << " as " << pb::Access_Name(who.role)
+                                             << ": " << status.error_message();
     }
 }
 
@@ -121,8 +121,8 @@ TEST_F(ApiTest, RefusesAWrongTokenAlsoWithAGoodCertificate) {
   serve();
   pb::StatusResponse response;
   for (const auto& channel : {channel_, node_channel("core-1")}) {
-    const auto status = unary_call(*channel, "frameworks.v1.Fleet/Status", "wrong",
-                                   pb::StatusRequest(), response);
+    const auto status =
+        unary_call(*channel, "frameworks.v1.Fleet/Status", "wrong", pb::StatusRequest(), response);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
     EXPECT_NE(status.error_message().find("admin.token"), std::string::npos);
   }
@@ -134,13 +134,13 @@ TEST_F(ApiTest, RefusesACertificateOfAnotherAuthority) {
   const auto foreign = Authority::load_or_create(other->path(), system_clock());
   const auto request = make_certificate_request();
   const auto issued = foreign->sign_node(request->request_pem, "core-1");
-  const auto channel = test_channel(grpc_->port(), authority_.certificate_pem(), request->key_pem,
-                                    issued->pem);
+  const auto channel =
+      test_channel(grpc_->port(), authority_.certificate_pem(), request->key_pem, issued->pem);
   pb::StatusResponse response;
-  EXPECT_EQ(unary_call(*channel, "frameworks.v1.Fleet/Status", kAdminToken, pb::StatusRequest(),
-                       response)
-                .error_code(),
-            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(
+      unary_call(*channel, "frameworks.v1.Fleet/Status", kAdminToken, pb::StatusRequest(), response)
+          .error_code(),
+      grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(ApiTest, TellsEveryViolationOfARequestInTheDetails) {
@@ -189,8 +189,8 @@ TEST_F(ApiTest, StreamsEveryAnswerInOrderToItsEnd) {
   const grpc::internal::RpcMethod rpc("/frameworks.v1.Operations/Watch",
                                       grpc::internal::RpcMethod::SERVER_STREAMING);
   std::unique_ptr<grpc::ClientReader<pb::WatchOperationResponse>> reader(
-      grpc::internal::ClientReaderFactory<pb::WatchOperationResponse>::Create(
-          channel_.get(), rpc, &context, request));
+      grpc::internal::ClientReaderFactory<pb::WatchOperationResponse>::Create(channel_.get(), rpc,
+                                                                              &context, request));
   pb::WatchOperationResponse response;
   int64_t count = 0;
   while (reader->Read(&response)) EXPECT_EQ(response.event().sequence(), ++count);
@@ -281,10 +281,10 @@ TEST_F(ApiTest, TwoServersCannotShareAPort) {
   serve();
   const auto server = *authority_.issue_server({"localhost"}, {});
   pb::Agents::CallbackService agents;
-  const auto second = GrpcTransport::start(
-      "127.0.0.1:" + std::to_string(grpc_->port()),
-      {server.key_pem, server.certificate_pem, authority_.certificate_pem()},
-      {api_, authentication_, workers_, metrics_}, agents);
+  const auto second =
+      GrpcTransport::start("127.0.0.1:" + std::to_string(grpc_->port()),
+                           {server.key_pem, server.certificate_pem, authority_.certificate_pem()},
+                           {api_, authentication_, workers_, metrics_}, agents);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code(), Code::kUnavailable);
 }

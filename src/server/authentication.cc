@@ -44,9 +44,10 @@ Result<Caller> Authentication::identify(std::string_view authorization,
   for (const Token& token : tokens_)
     if (equal_secrets(token.hash, hash)) found = &token;
   if (found == nullptr)
-    return Error(Code::kUnauthenticated,
-                 "unknown token: use the one in admin.token of the server's state folder, or ask an "
-                 "administrator");
+    return Error(
+        Code::kUnauthenticated,
+        "unknown token: use the one in admin.token of the server's state folder, or ask an "
+        "administrator");
   return found->caller;
 }
 

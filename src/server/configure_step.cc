@@ -16,12 +16,17 @@ namespace {
 
 pb::OperationEventResult result_of(TaskResult result) {
   switch (result) {
-    case TaskResult::kStarted: return pb::OPERATION_EVENT_RESULT_STARTED;
-    case TaskResult::kOk: return pb::OPERATION_EVENT_RESULT_OK;
-    case TaskResult::kChanged: return pb::OPERATION_EVENT_RESULT_CHANGED;
-    case TaskResult::kSkipped: return pb::OPERATION_EVENT_RESULT_SKIPPED;
+    case TaskResult::kStarted:
+      return pb::OPERATION_EVENT_RESULT_STARTED;
+    case TaskResult::kOk:
+      return pb::OPERATION_EVENT_RESULT_OK;
+    case TaskResult::kChanged:
+      return pb::OPERATION_EVENT_RESULT_CHANGED;
+    case TaskResult::kSkipped:
+      return pb::OPERATION_EVENT_RESULT_SKIPPED;
     case TaskResult::kFailed:
-    case TaskResult::kUnreachable: return pb::OPERATION_EVENT_RESULT_FAILED;
+    case TaskResult::kUnreachable:
+      return pb::OPERATION_EVENT_RESULT_FAILED;
   }
   return pb::OPERATION_EVENT_RESULT_UNSPECIFIED;
 }
@@ -101,8 +106,7 @@ Status ConfigureStep::run(OperationContext& context) const {
   int64_t done = 0;
   for (const auto& [host, result] : outcome.hosts) {
     RETURN_IF_ERROR(record(context.store(), host, versions[host], result));
-    if (result.converged)
-      context.progress(host, ++done, static_cast<int64_t>(run.hosts.size()));
+    if (result.converged) context.progress(host, ++done, static_cast<int64_t>(run.hosts.size()));
   }
   if (!outcome.converged()) return Error(Code::kInternal, outcome.error());
   return {};

@@ -14,7 +14,8 @@ struct ConfigureStep {
   std::string agent_server;
   std::string agent_ca;
 
-  // Hosts that fail do not hold up others: those that succeeded are recorded, the error names the rest.
+  // Hosts that fail do not hold up others: those that succeeded are recorded, the error names the
+  // rest.
   Status run(OperationContext& context) const;
 };
 

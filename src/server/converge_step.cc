@@ -38,9 +38,9 @@ std::string why_not_converged(const Snapshot& snapshot, const pb::Node& node, bo
   if (!sent) return "has not acknowledged the newest plan yet";
   for (const auto& instance : snapshot.find_by<pb::Instance>("node", node.metadata().name()))
     if (instance->status().state() != pb::HEALTH_HEALTHY)
-      return fmt::format("{}: {}", instance->metadata().name(),
-                         instance->status().reason().empty() ? "not checked yet"
-                                                             : instance->status().reason());
+      return fmt::format(
+          "{}: {}", instance->metadata().name(),
+          instance->status().reason().empty() ? "not checked yet" : instance->status().reason());
   return {};
 }
 
@@ -64,11 +64,12 @@ Status ConvergeStep::run(OperationContext& context) const {
     }
     for (const std::string& name : converged)
       if (told.insert(name).second)
-        tell(context, name, "joined, healthy, has its plan", static_cast<int64_t>(told.size()), total);
+        tell(context, name, "joined, healthy, has its plan", static_cast<int64_t>(told.size()),
+             total);
     if (waiting.empty()) return {};
     if (context.clock().mono() >= deadline)
-      return Error(Code::kDeadlineExceeded, fmt::format("after {} still waiting for {}",
-                                                        human_duration(timeout), waiting));
+      return Error(Code::kDeadlineExceeded,
+                   fmt::format("after {} still waiting for {}", human_duration(timeout), waiting));
     if (!context.clock().sleep_for(kLook, context.stop()))
       return Error(Code::kCancelled, "cancelled while nodes were converging");
   }

@@ -19,8 +19,8 @@ struct ConvergeStep {
   Status run(OperationContext& context) const;
 };
 
-// Why this node (with its instances) is not yet as it shall be; empty: it is. `sent` tells whether it
-// has acknowledged its newest plan.
+// Why this node (with its instances) is not yet as it shall be; empty: it is. `sent` tells whether
+// it has acknowledged its newest plan.
 std::string why_not_converged(const Snapshot& snapshot, const pb::Node& node, bool sent);
 
 }  // namespace frameworks

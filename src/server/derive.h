@@ -5,7 +5,8 @@
 
 namespace frameworks {
 
-// For Store::open(): runs after every edit, inside its transaction; work grows with what was written.
+// For Store::open(): runs after every edit, inside its transaction; work grows with what was
+// written.
 Status derive(Transaction& transaction);
 
 // For the server's start: everything, so that a new version's rules hold for what is there already.

@@ -50,8 +50,8 @@ class FakeAgent {
     request.set_node(node_);
     request.set_certificate_request(key->request_pem);
     pb::JoinResponse response;
-    const auto status = unary_call(*test_channel(port_, ca_), "frameworks.v1.Agents/Join", "",
-                                   request, response);
+    const auto status =
+        unary_call(*test_channel(port_, ca_), "frameworks.v1.Agents/Join", "", request, response);
     EXPECT_TRUE(status.ok()) << node_ << ": " << status.error_message();
     key_ = key->key_pem;
     certificate_ = response.certificate();
@@ -103,7 +103,8 @@ class FakeAgent {
     }
     pb::AgentMessage ack;
     ack.mutable_ack()->set_revision(plan.revision());
-    for (const auto& [section, hash] : plan.section_hashes()) ack.mutable_ack()->add_applied(section);
+    for (const auto& [section, hash] : plan.section_hashes())
+      ack.mutable_ack()->add_applied(section);
     stream.Write(ack);
     for (const auto& instance : plan.checks().instances())
       for (const auto& probe : instance.probes()) {

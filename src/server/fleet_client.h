@@ -80,8 +80,8 @@ class FleetClient {
                            std::vector<pb::OperationEvent>* events = nullptr) {
     grpc::ClientContext context;
     context.AddMetadata("authorization", "Bearer " + token_);
-    context.set_deadline(std::chrono::system_clock::time_point(system_clock().wall() +
-                                                               std::chrono::seconds(120)));
+    context.set_deadline(
+        std::chrono::system_clock::time_point(system_clock().wall() + std::chrono::seconds(120)));
     pb::WatchOperationRequest request;
     request.set_operation(operation);
     const auto stub = pb::Operations::NewStub(channel_);

@@ -18,7 +18,8 @@ constexpr char kSeparator = '\x1f';
 
 Result<const Kind*> kind_named(const std::string& name) {
   const Kind* kind = find_kind(name);
-  if (kind == nullptr) return Error(Code::kInvalidArgument, fmt::format("unknown kind \"{}\"", name));
+  if (kind == nullptr)
+    return Error(Code::kInvalidArgument, fmt::format("unknown kind \"{}\"", name));
   return kind;
 }
 
@@ -62,7 +63,8 @@ Status list(const Store& store, const pb::ListRequest& request, pb::ListResponse
 
 // The edit, and with it the operation that brings the world there, as one transaction.
 Edit with_operation(const Fleet& fleet, const Caller& caller, const Edit& edit,
-                    std::shared_ptr<PlannedChange> outcome, std::shared_ptr<std::string> operation) {
+                    std::shared_ptr<PlannedChange> outcome,
+                    std::shared_ptr<std::string> operation) {
   const Unfinished unfinished = unfinished_work(*fleet.store.snapshot());
   *operation = unfinished.running;
   return [=](Transaction& transaction) -> Status {
@@ -83,8 +85,8 @@ Status change(const Fleet& fleet, const Caller& caller, const Edit& edit, bool d
     return {};
   }
   const auto operation = std::make_shared<std::string>();
-  auto committed = fleet.store.write(caller.name,
-                                     with_operation(fleet, caller, edit, outcome, operation));
+  auto committed =
+      fleet.store.write(caller.name, with_operation(fleet, caller, edit, outcome, operation));
   if (!committed) return std::move(committed.error());
   fleet.operations.wake();
   *response.mutable_plan() = explain(*outcome, fleet.plans);

@@ -59,8 +59,8 @@ class Call final : public grpc::ServerGenericBidiReactor,
     if (!ok) return finish(Error(Code::kInvalidArgument, "no request was sent"));
     request_.reset(method_->request->New());
     if (!parse(bytes_, *request_))
-      return finish(Error(Code::kInvalidArgument,
-                          fmt::format("not a {}", method_->request->GetTypeName())));
+      return finish(
+          Error(Code::kInvalidArgument, fmt::format("not a {}", method_->request->GetTypeName())));
     bytes_.Clear();
     if (auto good = check_request(*request_); !good) return finish(std::move(good.error()));
     if (method_->runs == Runs::kInline) return answer();
@@ -79,8 +79,8 @@ class Call final : public grpc::ServerGenericBidiReactor,
 
   void OnCancel() override { finish(Error(Code::kCancelled, "cancelled")); }
 
-  // The stream goes here and not with this object: the last to hold that may be a poke, and a stream
-  // must not be destroyed in its own poke.
+  // The stream goes here and not with this object: the last to hold that may be a poke, and a
+  // stream must not be destroyed in its own poke.
   void OnDone() override {
     std::unique_ptr<ReplyStream> stream;
     {
@@ -96,9 +96,8 @@ class Call final : public grpc::ServerGenericBidiReactor,
     const auto& metadata = context.client_metadata();
     const auto header = metadata.find("authorization");
     const std::string_view token =
-        header == metadata.end()
-            ? std::string_view()
-            : std::string_view(header->second.data(), header->second.size());
+        header == metadata.end() ? std::string_view()
+                                 : std::string_view(header->second.data(), header->second.size());
     ASSIGN_OR_RETURN(caller_, serving_.authentication.identify(token, node_of(context)));
     return authorize(*method_, caller_);
   }
@@ -216,8 +215,7 @@ class Transport final : public GrpcTransport {
     builder.RegisterService(&agents);
     builder.RegisterCallbackGenericService(&table_);
     builder.SetMaxReceiveMessageSize(limits.max_message_bytes);
-    builder.SetResourceQuota(
-        grpc::ResourceQuota("quartermaster").Resize(limits.memory_bytes));
+    builder.SetResourceQuota(grpc::ResourceQuota("quartermaster").Resize(limits.memory_bytes));
     builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits.max_metadata_bytes);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_streams_per_connection);
     // A second server on the port must fail, not share it silently.

@@ -26,7 +26,8 @@ class Metrics {
   // A call of an API method ended; `code` 0: well.
   void count_request(std::string_view method, std::string_view transport, int code);
 
-  // A metric that is read when asked for. Type "gauge" or "counter". Before the first render() only.
+  // A metric that is read when asked for. Type "gauge" or "counter". Before the first render()
+  // only.
   void add(std::string name, std::string type, std::string help,
            std::function<std::vector<Sample>()> read);
 

@@ -46,10 +46,10 @@ class ProgressStream final : public ReplyStream {
 void add_operation_methods(Api& api, const Fleet& fleet) {
   api.add_stream<pb::WatchOperationRequest, pb::WatchOperationResponse>(
       "frameworks.v1.Operations/Watch",
-      [&operations = fleet.operations](const Caller&, const auto& request, Poke poke)
-          -> Result<std::unique_ptr<ReplyStream>> {
-        ASSIGN_OR_RETURN(auto watch, operations.watch(request.operation(), request.after(),
-                                                      std::move(poke)));
+      [&operations = fleet.operations](const Caller&, const auto& request,
+                                       Poke poke) -> Result<std::unique_ptr<ReplyStream>> {
+        ASSIGN_OR_RETURN(auto watch,
+                         operations.watch(request.operation(), request.after(), std::move(poke)));
         return std::unique_ptr<ReplyStream>(std::make_unique<ProgressStream>(std::move(watch)));
       });
   api.add<pb::CancelOperationRequest, pb::CancelOperationResponse>(

@@ -135,19 +135,22 @@ std::set<std::string> replanned_nodes(const PlannedChange& change, const PlanSou
   for (const ResourceKey& key : change.keys) {
     const Resource* before = change.before.find(key);
     const Resource* after = change.after.find(key);
-    changes.push_back({0, {}, "", key, before == nullptr ? Resource() : *before,
+    changes.push_back({0,
+                       {},
+                       "",
+                       key,
+                       before == nullptr ? Resource() : *before,
                        after == nullptr ? Resource() : *after});
   }
   std::set<std::string> out;
   for (const std::string& name : source.affected(change.after, changes)) {
     const auto* before = change.before.find<pb::Node>(name);
     const auto* after = change.after.find<pb::Node>(name);
-    const bool same = before != nullptr && after != nullptr &&
-                      [&](auto old_plan, auto new_plan) {
-                        old_plan.set_revision(0);
-                        new_plan.set_revision(0);
-                        return old_plan.SerializeAsString() == new_plan.SerializeAsString();
-                      }(source.plan(change.before, *before), source.plan(change.after, *after));
+    const bool same = before != nullptr && after != nullptr && [&](auto old_plan, auto new_plan) {
+      old_plan.set_revision(0);
+      new_plan.set_revision(0);
+      return old_plan.SerializeAsString() == new_plan.SerializeAsString();
+    }(source.plan(change.before, *before), source.plan(change.after, *after));
     if (!same) out.insert(name);
   }
   return out;
@@ -161,7 +164,8 @@ pb::BlastRadius blast_radius(const PlannedChange& change, const pb::Plan& plan,
   for (const pb::PlanStep& step : plan.steps()) {
     const std::string& object = step.object();
     const std::string name = object.starts_with("Node/") ? object.substr(5) : object;
-    if (change.after.find<pb::Node>(name) != nullptr || change.before.find<pb::Node>(name) != nullptr)
+    if (change.after.find<pb::Node>(name) != nullptr ||
+        change.before.find<pb::Node>(name) != nullptr)
       nodes.insert(name);
   }
   for (const ResourceKey& key : change.keys) {
@@ -171,7 +175,8 @@ pb::BlastRadius blast_radius(const PlannedChange& change, const pb::Plan& plan,
   }
   for (const std::string& name : nodes)
     for (const Snapshot* snapshot : {&change.before, &change.after})
-      if (const auto* node = snapshot->find<pb::Node>(name)) clusters.insert(node->spec().cluster());
+      if (const auto* node = snapshot->find<pb::Node>(name))
+        clusters.insert(node->spec().cluster());
   for (const auto& grant : change.after.list<pb::Grant>())
     if (clusters.contains(grant->spec().cluster())) tenants.insert(grant->metadata().tenant());
   pb::BlastRadius out;
@@ -190,9 +195,8 @@ Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<Planned
                revision = request.if_revision()](Transaction& transaction) -> Status {
     const Snapshot before = transaction.snapshot();
     if (revision != 0 && before.revision() != revision)
-      return Error(Code::kAborted,
-                   fmt::format("the fleet is at revision {}, not {}: plan again",
-                               before.revision(), revision));
+      return Error(Code::kAborted, fmt::format("the fleet is at revision {}, not {}: plan again",
+                                               before.revision(), revision));
     for (const Resource& item : items->resources)
       transaction.put(merged(before.find(item.key()), item));
     if (pruning) prune(transaction, items->resources);

@@ -1,7 +1,8 @@
 // Changes of the fleet as one transaction, and the plan that says beforehand what they will do.
 //
-// A plan goes layer by layer: what changes in the model, then which machines, hosts, peers, filters,
-// instances and entitlements follow, and whom it touches. It is empty when nothing is left to do.
+// A plan goes layer by layer: what changes in the model, then which machines, hosts, peers,
+// filters, instances and entitlements follow, and whom it touches. It is empty when nothing is left
+// to do.
 #pragma once
 
 #include <memory>
@@ -23,8 +24,8 @@ struct PlannedChange {
   std::vector<ResourceKey> keys;  // what the edit touched
 };
 
-// Both edits derive what follows and validate the outcome, so that all is refused together or written
-// together. `outcome` is filled when the edit succeeded.
+// Both edits derive what follows and validate the outcome, so that all is refused together or
+// written together. `outcome` is filled when the edit succeeded.
 
 // kInvalidArgument with every violation, each with the origin of its item.
 Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome);

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "frameworks/v1/operation.pb.h"
+#include "frameworks/v1/tenant.pb.h"
 #include "server/derive.h"
 #include "server/fleet_client.h"
 #include "server/node_plan.h"
-#include "frameworks/v1/operation.pb.h"
-#include "frameworks/v1/tenant.pb.h"
 #include "server/unfinished.h"
 #include "store/fake_transaction.h"
 

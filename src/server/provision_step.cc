@@ -50,8 +50,7 @@ Status ensure_machine(const ProvisionStep& step, OperationContext& context,
     return ensured.error().with_context(spec.name());
   }
   RETURN_IF_ERROR(record_machine(context.store(), "system/apply", spec.name(),
-                                 pb::MACHINE_STATE_RUNNING, "",
-                                 ensured->machine.ssh_host_key()));
+                                 pb::MACHINE_STATE_RUNNING, "", ensured->machine.ssh_host_key()));
   tell(context, spec.name(),
        ensured->created ? pb::OPERATION_EVENT_RESULT_CHANGED : pb::OPERATION_EVENT_RESULT_OK,
        ensured->created ? "machine made, SSH answers" : "machine is there", done.fetch_add(1) + 1,
@@ -68,9 +67,10 @@ Status ensure_machines(const ProvisionStep& step, OperationContext& context,
     std::vector<std::jthread> threads;
     for (size_t i = 0; i < std::min(kAtOnce, specs.size()); ++i)
       threads.emplace_back([&] {
-        for (size_t at = next++; at < specs.size() && !context.stop().stop_requested(); at = next++) {
-          const Status status = ensure_machine(step, context, specs[at], done,
-                                               static_cast<int64_t>(specs.size()));
+        for (size_t at = next++; at < specs.size() && !context.stop().stop_requested();
+             at = next++) {
+          const Status status =
+              ensure_machine(step, context, specs[at], done, static_cast<int64_t>(specs.size()));
           if (status) continue;
           errors.with([&](std::string& text) {
             text += (text.empty() ? "" : "; ") + status.error().message();
@@ -111,13 +111,13 @@ std::vector<std::shared_ptr<const pb::Node>> local_nodes(const Snapshot& snapsho
 
 v1::EnsureFabricRequest fabric_of(const Snapshot& snapshot, const std::string& host_address) {
   v1::EnsureFabricRequest out;
-  out.set_host_address(
-      fmt::format("{}/{}", host_address.empty() ? first_address(snapshot) : host_address,
-                  kFabricPrefix));
+  out.set_host_address(fmt::format(
+      "{}/{}", host_address.empty() ? first_address(snapshot) : host_address, kFabricPrefix));
   std::map<std::string, v1::RegionLink> links;
   for (const auto& pool : snapshot.list<pb::MachinePool>()) {
     const auto* cluster = snapshot.find<pb::Cluster>(pool->spec().cluster());
-    if (cluster == nullptr || (!pool->spec().provider().empty() && pool->spec().provider() != "local"))
+    if (cluster == nullptr ||
+        (!pool->spec().provider().empty() && pool->spec().provider() != "local"))
       continue;
     v1::RegionLink& link = links[cluster->spec().region()];
     link.set_region(cluster->spec().region());

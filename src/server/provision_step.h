@@ -1,5 +1,5 @@
-// The step "provision" of an apply: every node of a local pool has its machine, and no other machine
-// is left.
+// The step "provision" of an apply: every node of a local pool has its machine, and no other
+// machine is left.
 #pragma once
 
 #include <string>
@@ -13,13 +13,14 @@ namespace frameworks {
 
 struct ProvisionStep {
   provisioning::Machines& machines;
-  // The server's side of the machines' network, e.g. "10.99.0.1"; empty: the network's first address.
+  // The server's side of the machines' network, e.g. "10.99.0.1"; empty: the network's first
+  // address.
   std::string host_address;
   // OpenSSH public keys that configure machines.
   std::vector<std::string> authorized_keys;
 
-  // Machines are made side by side; one that fails does not hold up others. Those that were switched
-  // off on purpose stay off.
+  // Machines are made side by side; one that fails does not hold up others. Those that were
+  // switched off on purpose stay off.
   Status run(OperationContext& context) const;
 };
 

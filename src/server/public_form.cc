@@ -13,7 +13,9 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 
-bool is_ours(const Descriptor& descriptor) { return descriptor.file()->package() == "frameworks.v1"; }
+bool is_ours(const Descriptor& descriptor) {
+  return descriptor.file()->package() == "frameworks.v1";
+}
 
 // Whether messages of this type can hold a secret at any depth.
 bool holds_secrets(const Descriptor& descriptor) {

@@ -196,8 +196,7 @@ class Server final : public Quartermaster {
       if (node->status().machine().state() == pb::MACHINE_STATE_UNSPECIFIED) continue;
       RETURN_IF_ERROR(machines_->ensure(machine_spec(*snapshot, *node, {})));
       if (is_switched_off(*node))
-        RETURN_IF_ERROR(
-            machines_->set_power(node->metadata().name(), v1::MACHINE_POWER_OFF));
+        RETURN_IF_ERROR(machines_->set_power(node->metadata().name(), v1::MACHINE_POWER_OFF));
     }
     return {};
   }
@@ -213,8 +212,9 @@ class Server final : public Quartermaster {
   }
 
   void add_methods() {
-    const Fleet fleet{*store_, clock_, plans_, *sessions_, *operations_, *machines_,
-                      options_.simulated, clock_.wall()};
+    const Fleet fleet{
+        *store_,      clock_, plans_, *sessions_, *operations_, *machines_, options_.simulated,
+        clock_.wall()};
     add_fleet_methods(api_, fleet);
     add_tenant_methods(api_, fleet);
     add_machine_methods(api_, fleet);
@@ -263,11 +263,10 @@ class Server final : public Quartermaster {
     std::vector<std::string> names{"quartermaster", "localhost"};
     const auto addresses = server_addresses(options_, names);
     ASSIGN_OR_RETURN(const KeyAndCertificate server, authority_->issue_server(names, addresses));
-    ASSIGN_OR_RETURN(
-        grpc_, GrpcTransport::start(
-                   options_.listen_grpc,
-                   {server.key_pem, server.certificate_pem, authority_->certificate_pem()}, serving,
-                   *agents_));
+    ASSIGN_OR_RETURN(grpc_, GrpcTransport::start(options_.listen_grpc,
+                                                 {server.key_pem, server.certificate_pem,
+                                                  authority_->certificate_pem()},
+                                                 serving, *agents_));
     ASSIGN_OR_RETURN(rest_, RestServer::start(options_.listen_rest, serving));
     return {};
   }
@@ -275,8 +274,8 @@ class Server final : public Quartermaster {
   // Ports may have been chosen by the system: they are left where scripts find them.
   Status announce() {
     const boost::json::object ports{{"grpc", grpc_port()}, {"rest", rest_port()}};
-    RETURN_IF_ERROR(write_file(options_.state / "listening.json",
-                               boost::json::serialize(ports) + "\n", 0644));
+    RETURN_IF_ERROR(
+        write_file(options_.state / "listening.json", boost::json::serialize(ports) + "\n", 0644));
     spdlog::info("serving revision {}: gRPC on {} (port {}), REST on {} (port {}){}",
                  store_->revision(), options_.listen_grpc, grpc_port(), options_.listen_rest,
                  rest_port(), options_.simulated ? "; machines are simulated, none is real" : "");

@@ -94,7 +94,8 @@ void RestConnection::dispatch() {
   const std::string_view path = target.substr(0, target.find('?'));
   const std::string_view query =
       path.size() < target.size() ? target.substr(path.size() + 1) : std::string_view();
-  if (request.method() == http::verb::get && path == "/healthz") return send(200, "text/plain", "ok\n");
+  if (request.method() == http::verb::get && path == "/healthz")
+    return send(200, "text/plain", "ok\n");
   if (request.method() == http::verb::get && path == "/metrics")
     return send(200, "text/plain; version=0.0.4", shared_->serving.metrics.render());
   auto match = shared_->routes.match(view(request.method_string()), path);
@@ -108,10 +109,9 @@ void RestConnection::dispatch() {
   if (!good) return reply_error(good.error(), method.name);
   if (method.runs == Runs::kInline) return answer(method, *caller, message);
   stream_.expires_never();
-  const bool accepted = shared_->serving.workers.try_post(
-      [self = shared_from_this(), &method, caller = *caller, message] {
-        self->answer(method, caller, message);
-      });
+  const bool accepted =
+      shared_->serving.workers.try_post([self = shared_from_this(), &method, caller = *caller,
+                                         message] { self->answer(method, caller, message); });
   if (!accepted)
     reply_error(Error(Code::kResourceExhausted, "the server is busy: try again"), method.name);
 }
@@ -124,10 +124,9 @@ void RestConnection::answer(const Method& method, const Caller& caller,
   const Status status = method.unary(caller, *request, *response);
   Result<std::string> body = status ? Result<std::string>(json_of(method, *response))
                                     : Result<std::string>(status.error());
-  boost::asio::dispatch(stream_.get_executor(),
-                        [self = shared_from_this(), &method, body = std::move(body)] {
-                          self->reply(method, body);
-                        });
+  boost::asio::dispatch(
+      stream_.get_executor(),
+      [self = shared_from_this(), &method, body = std::move(body)] { self->reply(method, body); });
 }
 
 void RestConnection::reply(const Method& method, const Result<std::string>& body) {
@@ -192,11 +191,11 @@ void RestConnection::start_events(const Method& method, std::unique_ptr<ReplyStr
 
 // A reader that leaves is noticed although nothing more is expected of it.
 void RestConnection::watch_for_close() {
-  stream_.socket().async_read_some(
-      boost::asio::buffer(&in_, 1), [self = shared_from_this()](error_code error, size_t) {
-        if (error) return self->close();
-        self->watch_for_close();
-      });
+  stream_.socket().async_read_some(boost::asio::buffer(&in_, 1),
+                                   [self = shared_from_this()](error_code error, size_t) {
+                                     if (error) return self->close();
+                                     self->watch_for_close();
+                                   });
 }
 
 void RestConnection::arm_keep_alive() {

@@ -38,8 +38,7 @@ class RestConnection : public std::enable_shared_from_this<RestConnection> {
   void on_read(boost::beast::error_code error);
   void dispatch();
   Result<Caller> caller_of(const Method& method);
-  void answer(const Method& method, const Caller& caller,
-              const std::shared_ptr<Message>& request);
+  void answer(const Method& method, const Caller& caller, const std::shared_ptr<Message>& request);
   void reply(const Method& method, const Result<std::string>& body);
   void reply_error(const Error& error, std::string_view method);
   void send(unsigned status, std::string_view type, std::string body);

@@ -28,8 +28,8 @@ const FieldDescriptor* find_field(const Message& message, const std::string& nam
   return field != nullptr ? field : descriptor->FindFieldByCamelcaseName(name);
 }
 
-// Text of a query or path as the JSON that the field's type wants; text that does not fit is left as
-// it is, for from_json() to refuse by name.
+// Text of a query or path as the JSON that the field's type wants; text that does not fit is left
+// as it is, for from_json() to refuse by name.
 boost::json::value json_value(const FieldDescriptor& field, const std::string& text) {
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
@@ -45,15 +45,15 @@ boost::json::value json_value(const FieldDescriptor& field, const std::string& t
       if (text == "true" || text == "1" || text.empty()) return true;
       if (text == "false" || text == "0") return false;
       return boost::json::value(text);
-    default: return boost::json::value(text);
+    default:
+      return boost::json::value(text);
   }
 }
 
 Status put(const Message& request, const std::string& name, const std::string& text,
            boost::json::object& into) {
   const FieldDescriptor* field = find_field(request, name);
-  if (field == nullptr)
-    return Error::invalid({{{}, 0, "", name, "unknown parameter"}});
+  if (field == nullptr) return Error::invalid({{{}, 0, "", name, "unknown parameter"}});
   const std::string key = field->json_name();
   if (!field->is_repeated()) {
     into[key] = json_value(*field, text);
@@ -71,12 +71,11 @@ Status put_query(const Message& request, std::string_view query, boost::json::ob
     if (pair.empty()) continue;
     const size_t equals = pair.find('=');
     const std::string_view text = pair;
-    ASSIGN_OR_RETURN(const std::string name,
-                     percent_decode(text.substr(0, equals), Plus::kSpace));
-    ASSIGN_OR_RETURN(const std::string value,
-                     percent_decode(equals == std::string::npos ? std::string_view()
-                                                                : text.substr(equals + 1),
-                                    Plus::kSpace));
+    ASSIGN_OR_RETURN(const std::string name, percent_decode(text.substr(0, equals), Plus::kSpace));
+    ASSIGN_OR_RETURN(
+        const std::string value,
+        percent_decode(equals == std::string::npos ? std::string_view() : text.substr(equals + 1),
+                       Plus::kSpace));
     RETURN_IF_ERROR(put(request, name, value, into));
   }
   return {};
@@ -96,8 +95,7 @@ RestRoutes::RestRoutes(const Api& api) {
     if (method->http.path().empty()) continue;
     Route route{segments_of(method->http.path()), method.get()};
     for (const Route& other : routes_)
-      CHECK(other.segments != route.segments ||
-            other.method->http.verb() != method->http.verb());
+      CHECK(other.segments != route.segments || other.method->http.verb() != method->http.verb());
     routes_.push_back(std::move(route));
   }
 }
@@ -132,8 +130,7 @@ Status fill_request(const RestRoutes::Match& match, std::string_view query, std:
   boost::json::object fields;
   if (!trim(body).empty()) {
     ASSIGN_OR_RETURN(boost::json::value parsed, parse_json(body));
-    if (!parsed.is_object())
-      return Error(Code::kInvalidArgument, "the body must be a JSON object");
+    if (!parsed.is_object()) return Error(Code::kInvalidArgument, "the body must be a JSON object");
     fields = std::move(parsed.as_object());
   }
   RETURN_IF_ERROR(put_query(request, query, fields));
@@ -144,22 +141,34 @@ Status fill_request(const RestRoutes::Match& match, std::string_view query, std:
 
 int http_status(Code code) {
   switch (code) {
-    case Code::kInvalidArgument: return 400;
-    case Code::kUnauthenticated: return 401;
-    case Code::kPermissionDenied: return 403;
-    case Code::kNotFound: return 404;
+    case Code::kInvalidArgument:
+      return 400;
+    case Code::kUnauthenticated:
+      return 401;
+    case Code::kPermissionDenied:
+      return 403;
+    case Code::kNotFound:
+      return 404;
     case Code::kAlreadyExists:
     case Code::kAborted:
-    case Code::kFailedPrecondition: return 409;
-    case Code::kOutOfRange: return 410;  // the revision is gone
-    case Code::kResourceExhausted: return 429;
-    case Code::kCancelled: return 499;
-    case Code::kUnimplemented: return 405;
-    case Code::kUnavailable: return 503;
-    case Code::kDeadlineExceeded: return 504;
+    case Code::kFailedPrecondition:
+      return 409;
+    case Code::kOutOfRange:
+      return 410;  // the revision is gone
+    case Code::kResourceExhausted:
+      return 429;
+    case Code::kCancelled:
+      return 499;
+    case Code::kUnimplemented:
+      return 405;
+    case Code::kUnavailable:
+      return 503;
+    case Code::kDeadlineExceeded:
+      return 504;
     case Code::kUnknown:
     case Code::kInternal:
-    case Code::kDataLoss: return 500;
+    case Code::kDataLoss:
+      return 500;
   }
   return 500;
 }

@@ -45,8 +45,7 @@ class Server final : public RestServer {
     ASSIGN_OR_RETURN(const HostPort at, parse_host_port(address));
     error_code error;
     const auto host = boost::asio::ip::make_address(at.host, error);
-    if (error)
-      return Error(Code::kInvalidArgument, fmt::format("{}: not an IP address", at.host));
+    if (error) return Error(Code::kInvalidArgument, fmt::format("{}: not an IP address", at.host));
     const tcp::endpoint endpoint(host, at.port);
     if (!acceptor_.open(endpoint.protocol(), error).failed() &&
         !acceptor_.set_option(tcp::acceptor::reuse_address(true), error).failed() &&
@@ -65,13 +64,14 @@ class Server final : public RestServer {
 
  private:
   void accept() {
-    acceptor_.async_accept(boost::asio::make_strand(io_), [this](error_code error,
-                                                                 tcp::socket socket) {
-      if (!acceptor_.is_open()) return;
-      // Too many: closing at once is the only answer that costs nothing.
-      if (!error && shared_->open.load() < shared_->limits.connections) take(std::move(socket));
-      accept();
-    });
+    acceptor_.async_accept(boost::asio::make_strand(io_),
+                           [this](error_code error, tcp::socket socket) {
+                             if (!acceptor_.is_open()) return;
+                             // Too many: closing at once is the only answer that costs nothing.
+                             if (!error && shared_->open.load() < shared_->limits.connections)
+                               take(std::move(socket));
+                             accept();
+                           });
   }
 
   void take(tcp::socket socket) {
@@ -105,8 +105,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   const std::string_view digits = text.substr(colon + 1);
   HostPort out{std::string(host), 0};
-  const auto [end, error] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
   if (host.empty() || error != std::errc() || end != digits.data() + digits.size())
     return Error(Code::kInvalidArgument, fmt::format("\"{}\": not ADDRESS:PORT", text));
   return out;

@@ -52,8 +52,8 @@ class RestTest : public ApiFixture {
         });
     api_.add_stream<pb::WatchRequest, pb::WatchEvent>(
         "frameworks.v1.Fleet/Watch",
-        [](const Caller&, const pb::WatchRequest& request, Poke)
-            -> Result<std::unique_ptr<ReplyStream>> {
+        [](const Caller&, const pb::WatchRequest& request,
+           Poke) -> Result<std::unique_ptr<ReplyStream>> {
           if (request.from_revision() == 1) return Error(Code::kOutOfRange, "too old");
           return std::unique_ptr<ReplyStream>(std::make_unique<Patient>());
         });
@@ -72,8 +72,9 @@ TEST_F(RestTest, FillsRequestsFromPathQueryAndBody) {
   EXPECT_EQ(get("/v1/resources/nodes/a%2Fb").body, R"({"revision":3})");
   EXPECT_EQ(get("/v1/resources/nodes?pageSize=7&tenant=a+b").body,
             R"({"nextPageToken":"a b","revision":7})");
-  const auto response = HttpClient(rest_->port())
-                            .request("POST", "/v1/nodes/core-1/power", kOperatorToken, R"({"on":true})");
+  const auto response =
+      HttpClient(rest_->port())
+          .request("POST", "/v1/nodes/core-1/power", kOperatorToken, R"({"on":true})");
   EXPECT_EQ(response.status, 200) << response.body;
   EXPECT_EQ(powered_, "account/operator core-1 on");
 }
@@ -98,7 +99,8 @@ TEST_F(RestTest, TellsPathsVerbsAndRolesApart) {
   EXPECT_EQ(get("/v1/resources/nodes/a", "").status, 401);
   EXPECT_EQ(get("/v1/resources/nodes/a", "wrong").status, 401);
   HttpClient client(rest_->port());
-  EXPECT_EQ(client.request("POST", "/v1/jointokens", kViewerToken, R"({"cluster":"a"})").status, 403);
+  EXPECT_EQ(client.request("POST", "/v1/jointokens", kViewerToken, R"({"cluster":"a"})").status,
+            403);
   EXPECT_EQ(client.request("POST", "/v1/jointokens", kAdminToken, R"({"cluster":"a"})").body,
             R"({"token":"name.secret"})");
 }
@@ -117,7 +119,8 @@ TEST_F(RestTest, LargeHeadersAndBodiesAreRefusedAndTheConnectionClosed) {
   limits.body_bytes = 1000;
   serve(limits);
   HttpClient body(rest_->port());
-  EXPECT_EQ(body.request("POST", "/v1/jointokens", kAdminToken, std::string(2000, ' ')).status, 429);
+  EXPECT_EQ(body.request("POST", "/v1/jointokens", kAdminToken, std::string(2000, ' ')).status,
+            429);
   EXPECT_EQ(body.read_all(), "");
   HttpClient header(rest_->port());
   EXPECT_EQ(header.request("GET", "/healthz", std::string(4000, 'x')).status, 429);
@@ -169,8 +172,9 @@ TEST_F(RestTest, KeepsAConnectionForManyRequests) {
 TEST_F(RestTest, ShowsItsCounters) {
   serve();
   get("/v1/resources/nodes/core-1");
-  EXPECT_NE(get("/metrics").body.find("quartermaster_requests_total{method=\"frameworks.v1.Fleet/"
-                                      "Get\",transport=\"rest\",code=\"ok\"} 1\n"),
+  EXPECT_NE(get("/metrics")
+                .body.find("quartermaster_requests_total{method=\"frameworks.v1.Fleet/"
+                           "Get\",transport=\"rest\",code=\"ok\"} 1\n"),
             std::string::npos);
 }
 
@@ -178,7 +182,8 @@ TEST(PercentDecode, ReadsWhatIsWellFormedOnly) {
   EXPECT_EQ(*percent_decode("a%20b%2fC", Plus::kLiteral), "a b/C");
   EXPECT_EQ(*percent_decode("a+b", Plus::kSpace), "a b");
   EXPECT_EQ(*percent_decode("a+b", Plus::kLiteral), "a+b");
-  for (const char* text : {"%", "%2", "%zz", "a%g0"}) EXPECT_FALSE(percent_decode(text, Plus::kSpace));
+  for (const char* text : {"%", "%2", "%zz", "a%g0"})
+    EXPECT_FALSE(percent_decode(text, Plus::kSpace));
 }
 
 TEST(HostPort, ReadsAddressesOfBothFamilies) {

@@ -36,8 +36,8 @@ class ServerTest : public ::testing::Test {
 
   void run_demo_agents() {
     for (const std::string& node : demo_nodes())
-      agents_.push_back(std::make_unique<FakeAgent>(directory_.path() / "state",
-                                                    server_->grpc_port(), node));
+      agents_.push_back(
+          std::make_unique<FakeAgent>(directory_.path() / "state", server_->grpc_port(), node));
   }
   // The demo fleet, converged.
   void bring_up() {
@@ -90,15 +90,15 @@ TEST_F(ServerTest, AppliesTheDemoFleetToTheEndAndThenHasNothingToDo) {
 TEST_F(ServerTest, AFirewallRuleIsOnItsNodesAndTheStatusTellsHowFast) {
   bring_up();
   const auto applied = client_->apply(FleetClient::yaml(kRule));
-  ASSERT_TRUE(eventually([&] {
-    return plane(client_->status(applied.revision()), "firewall").elapsed_ms() >= 0;
-  }));
+  ASSERT_TRUE(eventually(
+      [&] { return plane(client_->status(applied.revision()), "firewall").elapsed_ms() >= 0; }));
   for (size_t i = 0; i < demo_nodes().size(); ++i)
     EXPECT_EQ(agents_[i]->ruleset().find("9999") != std::string::npos,
               demo_nodes()[i].find("edge") != std::string::npos)
         << demo_nodes()[i];
-  RecordProperty("elapsed_ms", std::to_string(plane(client_->status(applied.revision()),
-                                                    "firewall").elapsed_ms()));
+  RecordProperty(
+      "elapsed_ms",
+      std::to_string(plane(client_->status(applied.revision()), "firewall").elapsed_ms()));
   EXPECT_EQ(client_->wait(applied.operation()).state(), pb::OPERATION_STATE_SUCCEEDED);
 }
 
@@ -124,7 +124,8 @@ TEST_F(ServerTest, ANodeWithoutPowerIsDownAndOutOfTheContextAndComesBack) {
     return client_->get<pb::Node>("us-edge-1").status().health().state() == pb::HEALTH_DOWN;
   }));
   EXPECT_FALSE(names_us());
-  EXPECT_EQ(client_->apply(FleetClient::demo()).operation(), "") << "it was switched off on purpose";
+  EXPECT_EQ(client_->apply(FleetClient::demo()).operation(), "")
+      << "it was switched off on purpose";
   power(true);
   EXPECT_TRUE(eventually(names_us));
 }
@@ -177,7 +178,8 @@ TEST_F(ServerTest, DeletesNothingThatIsStillUsed) {
 }
 
 TEST_F(ServerTest, PrunesWhatAnApplyMadeAndNoOtherListsAnyMore) {
-  const std::string tenant = "\n---\napiVersion: frameworks/v1\nkind: Tenant\nmetadata: {name: t}\n";
+  const std::string tenant =
+      "\n---\napiVersion: frameworks/v1\nkind: Tenant\nmetadata: {name: t}\n";
   client_->apply(FleetClient::yaml(kRule + tenant));
   auto request = FleetClient::yaml(kRule);
   const auto kept = client_->plan(request);
@@ -213,8 +215,8 @@ spec: {data: {password: hunter2}}
 TEST_F(ServerTest, ListsPageByPageInOrder) {
   std::string all;
   for (int i = 0; i < 25; ++i)
-    all += "---\napiVersion: frameworks/v1\nkind: Tenant\nmetadata: {name: t" + std::to_string(10 + i) +
-           "}\n";
+    all += "---\napiVersion: frameworks/v1\nkind: Tenant\nmetadata: {name: t" +
+           std::to_string(10 + i) + "}\n";
   client_->apply(FleetClient::yaml(all));
   std::vector<std::string> names;
   pb::ListRequest request;
@@ -234,7 +236,8 @@ TEST_F(ServerTest, ListsPageByPageInOrder) {
 }
 
 TEST_F(ServerTest, WatchTellsWhatIsThereThenEveryChangeInOrder) {
-  client_->apply(FleetClient::yaml("apiVersion: frameworks/v1\nkind: Tenant\nmetadata: {name: a}\n"));
+  client_->apply(
+      FleetClient::yaml("apiVersion: frameworks/v1\nkind: Tenant\nmetadata: {name: a}\n"));
   grpc::ClientContext context;
   authorize_call(context, client_->token());
   pb::WatchRequest request;

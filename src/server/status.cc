@@ -51,9 +51,9 @@ void add_config_plane(const Snapshot& snapshot, pb::StatusResponse& response) {
     const auto& configuration = node->status().configuration();
     const bool converged = configuration.version() == host_version(snapshot, *node);
     add_node(plane, node->metadata().name(), converged,
-             !configuration.error().empty()     ? configuration.error()
+             !configuration.error().empty()    ? configuration.error()
              : configuration.version().empty() ? "has not been configured yet"
-                                                : "has an older configuration");
+                                               : "has an older configuration");
   }
 }
 
@@ -98,7 +98,7 @@ Status fill_status(const Fleet& fleet, const pb::StatusRequest& request,
   response.set_revision(revision);
   if (revision > 0)
     *response.mutable_revision_time() = TimeUtil::NanosecondsToTimestamp(
-      nanoseconds(std::chrono::duration_cast<Duration>(snapshot->time().time_since_epoch())));
+        nanoseconds(std::chrono::duration_cast<Duration>(snapshot->time().time_since_epoch())));
   add_node(add_plane(response, "model"), "", true, "");
   add_machine_plane(*snapshot, response);
   add_config_plane(*snapshot, response);

@@ -30,14 +30,14 @@ inline std::shared_ptr<grpc::Channel> test_channel(int port, const std::string& 
 
 inline void authorize_call(grpc::ClientContext& context, const std::string& token) {
   if (!token.empty()) context.AddMetadata("authorization", "Bearer " + token);
-  context.set_deadline(std::chrono::system_clock::time_point(system_clock().wall() +
-                                                             std::chrono::seconds(20)));
+  context.set_deadline(
+      std::chrono::system_clock::time_point(system_clock().wall() + std::chrono::seconds(20)));
 }
 
 // Calls a unary method by "frameworks.v1.Fleet/Get".
 template <typename Request, typename Response>
-grpc::Status unary_call(grpc::Channel& channel, const std::string& method,
-                        const std::string& token, const Request& request, Response& response) {
+grpc::Status unary_call(grpc::Channel& channel, const std::string& method, const std::string& token,
+                        const Request& request, Response& response) {
   grpc::ClientContext context;
   authorize_call(context, token);
   const std::string path = "/" + method;
@@ -80,8 +80,8 @@ class HttpClient {
     std::string head;
     std::string body;
   };
-  Response request(const std::string& verb, const std::string& target, const std::string& token = "",
-                   const std::string& body = "") {
+  Response request(const std::string& verb, const std::string& target,
+                   const std::string& token = "", const std::string& body = "") {
     std::string text = verb + " " + target + " HTTP/1.1\r\nHost: localhost\r\n";
     if (!token.empty()) text += "Authorization: Bearer " + token + "\r\n";
     if (!body.empty()) text += "Content-Length: " + std::to_string(body.size()) + "\r\n";

@@ -16,10 +16,10 @@ std::shared_ptr<const pb::Operation> last_apply(const Snapshot& snapshot) {
   std::shared_ptr<const pb::Operation> last;
   for (const auto& operation : snapshot.list<pb::Operation>()) {
     if (operation->spec().type() != "apply") continue;
-    if (last == nullptr || google::protobuf::util::TimeUtil::TimestampToNanoseconds(
-                               last->metadata().create_time()) <=
-                               google::protobuf::util::TimeUtil::TimestampToNanoseconds(
-                                   operation->metadata().create_time()))
+    if (last == nullptr ||
+        google::protobuf::util::TimeUtil::TimestampToNanoseconds(last->metadata().create_time()) <=
+            google::protobuf::util::TimeUtil::TimestampToNanoseconds(
+                operation->metadata().create_time()))
       last = operation;
   }
   return last;
@@ -27,8 +27,8 @@ std::shared_ptr<const pb::Operation> last_apply(const Snapshot& snapshot) {
 
 bool needs_work(const Snapshot& snapshot, const pb::Node& node) {
   if (is_switched_off(node)) return false;
-  const bool lacks_machine = !node.spec().pool().empty() &&
-                             node.status().machine().state() != pb::MACHINE_STATE_RUNNING;
+  const bool lacks_machine =
+      !node.spec().pool().empty() && node.status().machine().state() != pb::MACHINE_STATE_RUNNING;
   return lacks_machine || needs_configuration(snapshot, node);
 }
 
@@ -59,9 +59,8 @@ Unfinished unfinished_work(const Snapshot& snapshot) {
     out.incomplete = state != pb::OPERATION_STATE_SUCCEEDED;
   }
   const auto nodes = snapshot.list<pb::Node>();
-  out.incomplete |= std::any_of(nodes.begin(), nodes.end(), [&](const auto& node) {
-    return needs_work(snapshot, *node);
-  });
+  out.incomplete |= std::any_of(nodes.begin(), nodes.end(),
+                                [&](const auto& node) { return needs_work(snapshot, *node); });
   return out;
 }
 

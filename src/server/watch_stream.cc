@@ -64,8 +64,8 @@ class WatchStream final : public ReplyStream {
     return true;
   }
 
-  // Only the last event of a transaction carries its revision: continuing from an earlier one repeats
-  // the transaction rather than losing its rest.
+  // Only the last event of a transaction carries its revision: continuing from an earlier one
+  // repeats the transaction rather than losing its rest.
   void queue(const std::vector<Change>& changes) {
     for (const Change& change : changes) {
       if (change.revision != revision_ && !ready_.empty()) ready_.back().set_revision(last_);
@@ -120,8 +120,8 @@ Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const pb::WatchReq
   SnapshotPtr first = request.from_revision() == 0 ? store.snapshot() : nullptr;
   const Revision from = first != nullptr ? first->revision() : request.from_revision();
   ASSIGN_OR_RETURN(auto subscription, store.subscribe(from, std::move(poke)));
-  return std::unique_ptr<ReplyStream>(std::make_unique<WatchStream>(
-      std::move(first), std::move(kinds), std::move(subscription)));
+  return std::unique_ptr<ReplyStream>(
+      std::make_unique<WatchStream>(std::move(first), std::move(kinds), std::move(subscription)));
 }
 
 }  // namespace frameworks

@@ -9,8 +9,8 @@
 
 namespace frameworks {
 
-// Holds one batch of changes at most; what a slow reader does not fetch stays in the store's window,
-// and beyond it the stream ends with kOutOfRange.
+// Holds one batch of changes at most; what a slow reader does not fetch stays in the store's
+// window, and beyond it the stream ends with kOutOfRange.
 Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const pb::WatchRequest& request,
                                                 Poke poke);
 

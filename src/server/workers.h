@@ -10,8 +10,8 @@
 
 namespace frameworks {
 
-// Threadsafe. stop() finishes what was accepted; call it before destroying what tasks use, above all
-// the transports that they answer to.
+// Threadsafe. stop() finishes what was accepted; call it before destroying what tasks use, above
+// all the transports that they answer to.
 class Workers {
  public:
   Workers(int threads, size_t queue) : limit_(queue) {

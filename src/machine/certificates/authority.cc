@@ -61,7 +61,8 @@ Result<std::string> key_to_pem(EVP_PKEY* key) {
 }
 
 Result<std::string> certificate_to_pem(X509* certificate) {
-  return to_pem("write certificate", [&](BIO* out) { return PEM_write_bio_X509(out, certificate); });
+  return to_pem("write certificate",
+                [&](BIO* out) { return PEM_write_bio_X509(out, certificate); });
 }
 
 Result<Key> new_key() {
@@ -176,13 +177,13 @@ Result<Pair> read_pair(const std::string& key_pem, const std::string& certificat
 
 Status create_pair(const std::filesystem::path& state, WallTime now) {
   ASSIGN_OR_RETURN(const Key key, new_key());
-  const Profile profile{
-      "FrameWorks internal CA",
-      kAuthorityLife,
-      {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
-       {NID_key_usage, "critical,keyCertSign,cRLSign"},
-       {NID_subject_key_identifier, "hash"}}};
-  ASSIGN_OR_RETURN(const Certificate certificate, issue(key.get(), nullptr, key.get(), profile, now));
+  const Profile profile{"FrameWorks internal CA",
+                        kAuthorityLife,
+                        {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
+                         {NID_key_usage, "critical,keyCertSign,cRLSign"},
+                         {NID_subject_key_identifier, "hash"}}};
+  ASSIGN_OR_RETURN(const Certificate certificate,
+                   issue(key.get(), nullptr, key.get(), profile, now));
   ASSIGN_OR_RETURN(const std::string key_pem, key_to_pem(key.get()));
   ASSIGN_OR_RETURN(const std::string certificate_pem, certificate_to_pem(certificate.get()));
   RETURN_IF_ERROR(write_file(state / "ca.key", key_pem, 0600));
@@ -192,7 +193,9 @@ Status create_pair(const std::filesystem::path& state, WallTime now) {
 
 }  // namespace
 
-std::string node_identity(std::string_view node) { return std::string(kIdentityPrefix).append(node); }
+std::string node_identity(std::string_view node) {
+  return std::string(kIdentityPrefix).append(node);
+}
 
 std::string node_of_identity(std::string_view uri) {
   if (!uri.starts_with(kIdentityPrefix)) return {};

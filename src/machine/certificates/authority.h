@@ -55,9 +55,8 @@ class Authority {
                                                     std::string_view node) const;
 
   // A new key and certificate for the server under these DNS names and IP addresses.
-  [[nodiscard]] Result<KeyAndCertificate> issue_server(const std::vector<std::string>& names,
-                                                       const std::vector<std::string>& addresses)
-      const;
+  [[nodiscard]] Result<KeyAndCertificate> issue_server(
+      const std::vector<std::string>& names, const std::vector<std::string>& addresses) const;
 
  private:
   using Key = std::shared_ptr<EVP_PKEY>;

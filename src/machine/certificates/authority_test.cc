@@ -74,8 +74,8 @@ TEST_F(AuthorityTest, IsMadeAnewAfterACrashBetweenKeyAndCertificate) {
   const auto request = make_certificate_request();
   const auto issued = authority.sign_node(request->request_pem, "core-1");
   ASSERT_TRUE(issued);
-  EXPECT_TRUE(verifies(authority.certificate_pem(), issued->pem, X509_PURPOSE_SSL_CLIENT,
-                       clock_.wall()));
+  EXPECT_TRUE(
+      verifies(authority.certificate_pem(), issued->pem, X509_PURPOSE_SSL_CLIENT, clock_.wall()));
 }
 
 TEST_F(AuthorityTest, RefusesAKeyThatDoesNotBelongToItsCertificate) {
@@ -95,10 +95,10 @@ TEST_F(AuthorityTest, SignsANodeForADayAsAClientOnly) {
   EXPECT_EQ(uris(issued->pem), std::vector<std::string>{"spiffe://frameworks/node/eu-edge-1"});
   EXPECT_TRUE(verifies(ca, issued->pem, X509_PURPOSE_SSL_CLIENT, clock_.wall()));
   EXPECT_FALSE(verifies(ca, issued->pem, X509_PURPOSE_SSL_SERVER, clock_.wall()));
-  EXPECT_TRUE(verifies(ca, issued->pem, X509_PURPOSE_SSL_CLIENT,
-                       clock_.wall() + std::chrono::hours(23)));
-  EXPECT_FALSE(verifies(ca, issued->pem, X509_PURPOSE_SSL_CLIENT,
-                        clock_.wall() + std::chrono::hours(25)));
+  EXPECT_TRUE(
+      verifies(ca, issued->pem, X509_PURPOSE_SSL_CLIENT, clock_.wall() + std::chrono::hours(23)));
+  EXPECT_FALSE(
+      verifies(ca, issued->pem, X509_PURPOSE_SSL_CLIENT, clock_.wall() + std::chrono::hours(25)));
 }
 
 TEST_F(AuthorityTest, GivesEveryCertificateItsOwnSerial) {
@@ -131,7 +131,8 @@ TEST_F(AuthorityTest, RefusesANameThatWouldSmuggleInAnotherIdentity) {
 
 TEST_F(AuthorityTest, IssuesAServerCertificateForItsNamesAndAddresses) {
   const Authority authority = load();
-  const auto server = authority.issue_server({"quartermaster", "localhost"}, {"127.0.0.1", "10.99.0.1"});
+  const auto server =
+      authority.issue_server({"quartermaster", "localhost"}, {"127.0.0.1", "10.99.0.1"});
   ASSERT_TRUE(server);
   EXPECT_TRUE(verifies(authority.certificate_pem(), server->certificate_pem,
                        X509_PURPOSE_SSL_SERVER, clock_.wall()));

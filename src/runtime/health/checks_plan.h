@@ -7,8 +7,8 @@
 
 namespace frameworks {
 
-// One entry for every instance on the node, also for those without checks. Pure; ordered by instance
-// and by the service's order of checks.
+// One entry for every instance on the node, also for those without checks. Pure; ordered by
+// instance and by the service's order of checks.
 pb::ChecksSection plan_checks(const Snapshot& snapshot, const pb::Node& node);
 
 // The probes of one instance.

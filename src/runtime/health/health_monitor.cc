@@ -27,8 +27,8 @@ using ReportsByCheck = std::map<std::string, CheckState>;
 struct Known {
   Known(HealthTimes times, MonoTime start) : nodes(times, start) {}
   NodeHealthTable nodes;
-  std::map<std::string, std::string, std::less<>> reasons;             // by node
-  std::map<std::string, ReportsByCheck, std::less<>> reports;          // by instance
+  std::map<std::string, std::string, std::less<>> reasons;     // by node
+  std::map<std::string, ReportsByCheck, std::less<>> reports;  // by instance
 };
 
 struct Verdict {
@@ -43,10 +43,12 @@ google::protobuf::Timestamp timestamp(WallTime time) {
 
 // The state of an instance whose node answers.
 Verdict judge(const pb::InstanceChecks& checks, const ReportsByCheck* reports) {
-  if (checks.probes().empty()) return {pb::HEALTH_HEALTHY, "its node is healthy; no checks declared"};
+  if (checks.probes().empty())
+    return {pb::HEALTH_HEALTHY, "its node is healthy; no checks declared"};
   std::string waiting;
   for (const auto& probe : checks.probes()) {
-    const auto at = reports == nullptr ? ReportsByCheck::const_iterator{} : reports->find(probe.name());
+    const auto at =
+        reports == nullptr ? ReportsByCheck::const_iterator{} : reports->find(probe.name());
     if (reports == nullptr || at == reports->end()) {
       waiting = fmt::format("check {} has not reported yet", probe.name());
     } else if (!at->second.healthy) {
@@ -141,8 +143,7 @@ class Monitor final : public HealthMonitor {
   }
 
   void heartbeat(std::string_view node) override {
-    apply(known_->with(
-        [&](Known& known) { return known.nodes.heartbeat(node, clock_.mono()); }));
+    apply(known_->with([&](Known& known) { return known.nodes.heartbeat(node, clock_.mono()); }));
   }
 
   void report(std::string_view node, const pb::CheckReport& report) override {
@@ -208,8 +209,8 @@ class Monitor final : public HealthMonitor {
 
   void apply(const std::vector<HealthTransition>& transitions) {
     for (const HealthTransition& transition : transitions) {
-      spdlog::info("health: node {} is {}: {}", transition.node,
-                   word(transition.state), transition.reason);
+      spdlog::info("health: node {} is {}: {}", transition.node, word(transition.state),
+                   transition.reason);
       known_->with([&](Known& known) { known.reasons[transition.node] = transition.reason; });
       write(transition.node);
     }

@@ -1,8 +1,9 @@
-// Watches the fleet's health: takes signs of life and check reports, writes transitions to the store.
+// Watches the fleet's health: takes signs of life and check reports, writes transitions to the
+// store.
 //
 // Writes Node.status.health and Instance.status, nothing else. What is written follows from the
-// monitor's state at the time of the write, never from the event that caused it, so late or repeated
-// writes do no harm. Threadsafe; heartbeats cost a lock and a map lookup.
+// monitor's state at the time of the write, never from the event that caused it, so late or
+// repeated writes do no harm. Threadsafe; heartbeats cost a lock and a map lookup.
 #pragma once
 
 #include <memory>
@@ -19,7 +20,8 @@ namespace frameworks {
 class HealthMonitor {
  public:
   // Begins to watch every node of the store and those that come. `store` must outlive the monitor.
-  static Result<std::unique_ptr<HealthMonitor>> start(Store& store, Clock& clock, HealthTimes times);
+  static Result<std::unique_ptr<HealthMonitor>> start(Store& store, Clock& clock,
+                                                      HealthTimes times);
   virtual ~HealthMonitor() = default;  // stops and joins
 
   // A sign of life of a node.

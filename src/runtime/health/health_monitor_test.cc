@@ -53,7 +53,9 @@ class HealthMonitorTest : public ::testing::Test {
   }
 
   pb::NodeHealth node() { return store_->snapshot()->find<pb::Node>("a")->status().health(); }
-  pb::InstanceStatus instance() { return store_->snapshot()->find<pb::Instance>("web.a")->status(); }
+  pb::InstanceStatus instance() {
+    return store_->snapshot()->find<pb::Instance>("web.a")->status();
+  }
 
   // Advances the clock by at most `limit` of ticks until `done` holds.
   template <typename Done>
@@ -91,13 +93,14 @@ TEST_F(HealthMonitorTest, AHeardNodeIsHealthyAndItsInstanceOnceItsChecksPass) {
   EXPECT_EQ(instance().reason(), "check http/tcp: connection refused");
 }
 
-TEST_F(HealthMonitorTest, SilenceTakesNodeAndInstancesDownWithinFiveSecondsAndAHeartbeatBringsBoth) {
+TEST_F(HealthMonitorTest,
+       SilenceTakesNodeAndInstancesDownWithinFiveSecondsAndAHeartbeatBringsBoth) {
   start();
   monitor_->heartbeat("a");
   report(true);
   ASSERT_TRUE(advance_until({}, [&] { return instance().state() == pb::HEALTH_HEALTHY; }));
-  ASSERT_TRUE(advance_until(std::chrono::seconds(30),
-                            [&] { return node().state() == pb::HEALTH_DOWN; }));
+  ASSERT_TRUE(
+      advance_until(std::chrono::seconds(30), [&] { return node().state() == pb::HEALTH_DOWN; }));
   EXPECT_EQ(instance().state(), pb::HEALTH_DOWN);
   EXPECT_EQ(instance().reason(), "node a is down");
   EXPECT_NE(node().reason().find("no heartbeat for"), std::string::npos);

@@ -4,8 +4,8 @@
 //                             ▲                          │                       │
 //                             └────────heartbeat─────────┴───────heartbeat───────┘
 //
-// A closed stream alone says nothing: agents restart, networks hiccup. Only silence counts. When the
-// observer itself stood still, the nodes' silence is not counted for that time.
+// A closed stream alone says nothing: agents restart, networks hiccup. Only silence counts. When
+// the observer itself stood still, the nodes' silence is not counted for that time.
 #pragma once
 
 #include <map>
@@ -42,7 +42,8 @@ struct HealthTransition {
 // Not threadsafe.
 class NodeHealthTable {
  public:
-  NodeHealthTable(HealthTimes times, MonoTime start) : times_(times), start_(start), ticked_(start) {}
+  NodeHealthTable(HealthTimes times, MonoTime start)
+      : times_(times), start_(start), ticked_(start) {}
 
   // Begins to watch a node whose last known state is `state`; a node that was in use before the
   // observer started has the grace period to be heard. No effect on a node that is watched already.

@@ -79,15 +79,14 @@ std::vector<Convergence::Plane> Convergence::at(Revision revision) const {
     const PlaneState& state = planes_.find(name)->second;
     Plane plane{name, static_cast<int>(state.nodes.size()), {}, {}};
     for (const auto& [node, section] : state.nodes) {
-      const bool waits = section.wanted.empty() || (section.wanted != section.applied &&
-                                                    !section.pending.empty() &&
-                                                    *section.pending.begin() <= revision);
+      const bool waits = section.wanted.empty() ||
+                         (section.wanted != section.applied && !section.pending.empty() &&
+                          *section.pending.begin() <= revision);
       if (waits) plane.waiting.push_back({node, section.error});
     }
     if (plane.waiting.empty()) {
       const auto after = state.waves.upper_bound(revision);
-      plane.elapsed =
-          after == state.waves.begin() ? Duration{0} : std::prev(after)->second.slowest;
+      plane.elapsed = after == state.waves.begin() ? Duration{0} : std::prev(after)->second.slowest;
     }
     out.push_back(std::move(plane));
   }

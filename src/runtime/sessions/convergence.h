@@ -1,7 +1,7 @@
 // Which node has which part of its plan, since when, and how long that took after the write.
 //
-// A plan has sections ("mesh", "firewall", ...); each is a plane of convergence. A node is wanted to
-// have a section by its hash, and tells the hash that it has applied. Pure; not threadsafe.
+// A plan has sections ("mesh", "firewall", ...); each is a plane of convergence. A node is wanted
+// to have a section by its hash, and tells the hash that it has applied. Pure; not threadsafe.
 #pragma once
 
 #include <map>

@@ -87,7 +87,8 @@ RC_GTEST_PROP(Convergence, ConvergesOnceEveryNodeHasTheLastPlan, ()) {
       c.want("n" + std::to_string(node), plane, "h" + std::to_string(hash), revision, at(0));
   }
   for (const std::string& node : nodes)
-    for (const char* plane : {"mesh", "names"}) c.applied(node, plane, c.wanted(node, plane), at(9));
+    for (const char* plane : {"mesh", "names"})
+      c.applied(node, plane, c.wanted(node, plane), at(9));
   for (Revision r = 0; r <= revision; ++r)
     for (const auto& plane : c.at(r)) RC_ASSERT(plane.waiting.empty() && plane.elapsed.has_value());
   for (const std::string& node : nodes) RC_ASSERT(c.converged(node));

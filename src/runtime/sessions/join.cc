@@ -93,13 +93,20 @@ Result<pb::CreateJoinTokenResponse> create_join_token(Store& store, const std::s
 
 std::string_view join_refusal_name(JoinRefusal refusal) {
   switch (refusal) {
-    case JoinRefusal::kForged: return "forged";
-    case JoinRefusal::kExpired: return "expired";
-    case JoinRefusal::kUsedUp: return "used_up";
-    case JoinRefusal::kForeignCluster: return "foreign_cluster";
-    case JoinRefusal::kForeignNode: return "foreign_node";
-    case JoinRefusal::kUnknownNode: return "unknown_node";
-    case JoinRefusal::kBadRequest: return "bad_request";
+    case JoinRefusal::kForged:
+      return "forged";
+    case JoinRefusal::kExpired:
+      return "expired";
+    case JoinRefusal::kUsedUp:
+      return "used_up";
+    case JoinRefusal::kForeignCluster:
+      return "foreign_cluster";
+    case JoinRefusal::kForeignNode:
+      return "foreign_node";
+    case JoinRefusal::kUnknownNode:
+      return "unknown_node";
+    case JoinRefusal::kBadRequest:
+      return "bad_request";
   }
   return "";
 }
@@ -188,8 +195,8 @@ void JoinDesk::join(const pb::JoinRequest& request, const std::string& peer,
   store_.write_async(
       "node/" + request.node(),
       [request, late, serial = certificate->serial](Transaction& transaction) -> Status {
-        *late = check_join(transaction.snapshot(), request.token(), request.node(),
-                           transaction.time());
+        *late =
+            check_join(transaction.snapshot(), request.token(), request.node(), transaction.time());
         if (*late) return Error(Code::kPermissionDenied, "join token refused");
         pb::JoinToken token =
             *transaction.snapshot().find<pb::JoinToken>(parse(request.token()).name);

@@ -1,8 +1,8 @@
 // Join tokens: made for operators and operations, traded by nodes for a certificate.
 //
-// A token is "<name>.<secret>"; the store holds the secret's hash only. A trade happens wholly or not
-// at all: the use is counted in the transaction that records the join, and a refused try costs the
-// token nothing. Refused tries are logged without the secret and counted.
+// A token is "<name>.<secret>"; the store holds the secret's hash only. A trade happens wholly or
+// not at all: the use is counted in the transaction that records the join, and a refused try costs
+// the token nothing. Refused tries are logged without the secret and counted.
 #pragma once
 
 #include <array>
@@ -25,13 +25,13 @@ Result<pb::CreateJoinTokenResponse> create_join_token(Store& store, const std::s
                                                       const pb::CreateJoinTokenRequest& request);
 
 enum class JoinRefusal {
-  kForged,          // no such token, or not its secret
+  kForged,  // no such token, or not its secret
   kExpired,
   kUsedUp,
   kForeignCluster,  // the node belongs to another cluster than the token
   kForeignNode,     // the token is bound to another node
   kUnknownNode,
-  kBadRequest,      // the certificate request is no good
+  kBadRequest,  // the certificate request is no good
 };
 inline constexpr int kJoinRefusals = 7;
 std::string_view join_refusal_name(JoinRefusal refusal);

@@ -12,12 +12,13 @@ class JoinTest : public ::testing::Test {
  protected:
   JoinTest()
       : store_(open_test_store(clock_)),
-        desk_(*store_, clock_,
-              [](std::string_view request, std::string_view) -> Result<NodeCertificate> {
-                if (request != "good") return Error(Code::kInvalidArgument, "not a request");
-                return NodeCertificate{"certificate", "0a"};
-              },
-              "the ca") {
+        desk_(
+            *store_, clock_,
+            [](std::string_view request, std::string_view) -> Result<NodeCertificate> {
+              if (request != "good") return Error(Code::kInvalidArgument, "not a request");
+              return NodeCertificate{"certificate", "0a"};
+            },
+            "the ca") {
     put_cluster(*store_, "core");
     put_cluster(*store_, "edge");
     put_node(*store_, "core-1", "core", false);
@@ -108,7 +109,8 @@ TEST_F(JoinTest, RefusedTriesAreCountedAndConsumeNothing) {
       {"no such token", JoinRefusal::kForged, "join-ffffffffffff.00", "core-1"},
       {"wrong secret", JoinRefusal::kForged, wrong_secret, "core-1"},
       {"the stored hash as secret", JoinRefusal::kForged,
-       good.name() + "." + store_->snapshot()->find<pb::JoinToken>(good.name())->spec().secret_hash(),
+       good.name() + "." +
+           store_->snapshot()->find<pb::JoinToken>(good.name())->spec().secret_hash(),
        "core-1"},
       {"expired", JoinRefusal::kExpired, expired.token(), "core-1"},
       {"used up", JoinRefusal::kUsedUp, used.token(), "core-1"},
@@ -141,7 +143,8 @@ TEST_F(JoinTest, ACountedTokenLetsInExactlyAsManyAtOnce) {
   std::vector<std::jthread> threads;
   std::atomic<int> joined{0};
   for (int i = 0; i < 16; ++i)
-    threads.emplace_back([&, i] { joined += join(made.token(), i % 2 ? "core-1" : "core-2") ? 1 : 0; });
+    threads.emplace_back(
+        [&, i] { joined += join(made.token(), i % 2 ? "core-1" : "core-2") ? 1 : 0; });
   threads.clear();
   EXPECT_EQ(joined.load(), 3);
   EXPECT_EQ(status(made.name()).uses(), 3);

@@ -37,7 +37,8 @@ std::optional<pb::PlanUpdate> NodeSession::update(const pb::PlanUpdate& wanted) 
   if (update.section_hashes().empty()) return {};
   update.set_revision(wanted.revision());
   auto& flight = in_flight_[update.revision()];
-  for (const auto& [section, hash] : update.section_hashes()) sent_[section] = flight[section] = hash;
+  for (const auto& [section, hash] : update.section_hashes())
+    sent_[section] = flight[section] = hash;
   return update;
 }
 

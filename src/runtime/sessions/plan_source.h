@@ -1,4 +1,5 @@
-// The seam through which sessions learn what nodes shall be; the server composes it from the layers.
+// The seam through which sessions learn what nodes shall be; the server composes it from the
+// layers.
 #pragma once
 
 #include <set>

@@ -172,14 +172,19 @@ Status SessionsImpl::receive(const std::string& node, uint64_t id,
     return Error(Code::kFailedPrecondition, "the first message of a stream must be hello");
   if (options_.on_alive) options_.on_alive(node);
   switch (message.message_case()) {
-    case pb::AgentMessage::kHello: return hello(node, id, message.hello());
-    case pb::AgentMessage::kAck: ack(node, id, message.ack()); return {};
+    case pb::AgentMessage::kHello:
+      return hello(node, id, message.hello());
+    case pb::AgentMessage::kAck:
+      ack(node, id, message.ack());
+      return {};
     case pb::AgentMessage::kCheck:
       if (options_.on_check) options_.on_check(node, message.check());
       return {};
-    case pb::AgentMessage::kRenew: return renew(node, id, message.renew());
+    case pb::AgentMessage::kRenew:
+      return renew(node, id, message.renew());
     case pb::AgentMessage::kHeartbeat:
-    case pb::AgentMessage::MESSAGE_NOT_SET: return {};
+    case pb::AgentMessage::MESSAGE_NOT_SET:
+      return {};
   }
   return {};
 }
@@ -322,9 +327,8 @@ bool SessionsImpl::plan_changes() {
   const SnapshotPtr snapshot = store_.snapshot();
   const Change& first = changes->front();
   plan_nodes(*snapshot, source_.affected(*snapshot, *changes), first.revision, first.time);
-  state_.with([&](State& state) {
-    state.planned = std::max(state.planned, changes->back().revision);
-  });
+  state_.with(
+      [&](State& state) { state.planned = std::max(state.planned, changes->back().revision); });
   return true;
 }
 
@@ -382,8 +386,8 @@ std::vector<Convergence::Plane> SessionsImpl::convergence(Revision revision) con
       for (auto& waiting : plane.waiting) {
         const auto at = state.nodes.find(waiting.node);
         if (!waiting.error.empty() || at == state.nodes.end()) continue;
-        waiting.error = !at->second.joined            ? "has not joined yet"
-                        : at->second.stream_id == 0   ? "is not connected"
+        waiting.error = !at->second.joined              ? "has not joined yet"
+                        : at->second.stream_id == 0     ? "is not connected"
                         : !at->second.session.greeted() ? "has not said hello yet"
                                                         : "was sent it and has not answered yet";
       }

@@ -5,8 +5,8 @@
 // node's changes coalesce into the next update. Threadsafe.
 //
 //   stream opened ──hello──► greeted ──welcome, plan──► sent ──ack──► has it
-//                                          ▲                           │ plan changed, or apply failed
-//                                          └───────────────────────────┘
+//                                          ▲                           │ plan changed, or apply
+//                                          failed └───────────────────────────┘
 #pragma once
 
 #include <functional>

@@ -22,8 +22,8 @@ class LabelPlans final : public PlanSource {
         peers += cluster->metadata().labels().at("peer") + " ";
     out.mutable_mesh()->set_node(peers);
     const auto rules = node.metadata().labels().find("rules");
-    out.mutable_firewall()->set_ruleset(
-        rules == node.metadata().labels().end() ? "" : rules->second);
+    out.mutable_firewall()->set_ruleset(rules == node.metadata().labels().end() ? ""
+                                                                                : rules->second);
     (*out.mutable_section_hashes())["mesh"] = sha256_hex(out.mesh().SerializeAsString());
     (*out.mutable_section_hashes())["firewall"] = sha256_hex(out.firewall().SerializeAsString());
     return out;
@@ -181,8 +181,8 @@ TEST_F(SessionsTest, SendsOnlyTheSectionThatChangedAndToNobodyElse) {
 
 TEST_F(SessionsTest, ANodeThatHasItsPlanIsSentNothing) {
   start();
-  const auto hashes = plans_.plan(*store_->snapshot(), *store_->snapshot()->find<pb::Node>("a"))
-                          .section_hashes();
+  const auto hashes =
+      plans_.plan(*store_->snapshot(), *store_->snapshot()->find<pb::Node>("a")).section_hashes();
   FakeAgent agent(*sessions_, "a");
   ASSERT_TRUE(agent.send(hello({hashes.begin(), hashes.end()})));
   EXPECT_TRUE(agent.receive().has_welcome());
@@ -295,7 +295,8 @@ TEST_F(SessionsTest, RecordsWhatTheAgentSaysOfItselfAndRenewsItsCertificate) {
   EXPECT_EQ(agent.receive().renewed().certificate(), "renewed a");
   EXPECT_TRUE(signal_.wait([&] {
     const auto agent_status = store_->snapshot()->find<pb::Node>("a")->status().agent();
-    return agent_status.wireguard_public_key() == "key" && agent_status.certificate_serial() == "0b";
+    return agent_status.wireguard_public_key() == "key" &&
+           agent_status.certificate_serial() == "0b";
   }));
 }
 
