@@ -168,6 +168,11 @@ TEST_F(SessionsTest, SendsOnlyTheSectionThatChangedAndToNobodyElse) {
     agent->receive();
     ASSERT_TRUE(agent->send(ack(agent->receive_plan())));
   }
+  // What the nodes said of themselves is written by then, which plans them once more.
+  for (const char* node : {"a", "b"})
+    EXPECT_TRUE(signal_.wait([&] {
+      return !store_->snapshot()->find<pb::Node>(node)->status().agent().version().empty();
+    }));
   settle();
   const int before = plans_.planned();
   set_label<pb::Node>(*store_, "a", "rules", "drop");
