@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/ip.h"
 #include "base/process.h"
@@ -43,6 +44,13 @@ TEST(Process, StopsWhenAsked) {
   auto output = run({.argv = {"sleep", "60"}, .stop = source.get_token()});
   ASSERT_FALSE(output);
   EXPECT_EQ(output.error().code(), Code::kCancelled);
+}
+
+TEST(Process, HandsDownNoDescriptorsButTheStandardOnes) {
+  const Fd held(dup(0));
+  auto output = run({.argv = {"sh", "-c", "ls /proc/self/fd | wc -l"}});
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->out, "4\n");  // the three, and the folder that ls reads
 }
 
 TEST(Process, SaysWhatDoesNotExist) {

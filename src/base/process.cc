@@ -54,6 +54,8 @@ Result<pid_t> spawn(const Command& command, const Pipe& in, const Pipe& out, con
   posix_spawn_file_actions_adddup2(&actions, in.read.get(), 0);
   posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1);
   posix_spawn_file_actions_adddup2(&actions, err.write.get(), 2);
+  // A child that outlives this process must not hold its sockets: the port would stay taken.
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   if (!command.directory.empty())
     posix_spawn_file_actions_addchdir_np(&actions, command.directory.c_str());
   posix_spawnattr_t attributes;
