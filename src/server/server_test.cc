@@ -245,14 +245,14 @@ TEST_F(ServerTest, WatchTellsWhatIsThereThenEveryChangeInOrder) {
   const auto stub = pb::Fleet::NewStub(client_->channel());
   const auto reader = stub->Watch(&context, request);
   pb::WatchEvent event;
-  ASSERT_TRUE(reader->Read(&event));
+  ASSERT_TRUE(reader->Read(&event)) << reader->Finish().error_message();
   EXPECT_EQ(unpack(event.resource())->name(), "a");
-  ASSERT_TRUE(reader->Read(&event));
+  ASSERT_TRUE(reader->Read(&event)) << reader->Finish().error_message();
   EXPECT_EQ(event.type(), pb::WATCH_EVENT_TYPE_SYNCED);
   for (const char* name : {"b", "c"}) {
     client_->apply(FleetClient::yaml(
         std::string("apiVersion: frameworks/v1\nkind: Tenant\nmetadata: {name: ") + name + "}\n"));
-    ASSERT_TRUE(reader->Read(&event));
+    ASSERT_TRUE(reader->Read(&event)) << reader->Finish().error_message();
     EXPECT_EQ(event.type(), pb::WATCH_EVENT_TYPE_PUT);
     EXPECT_EQ(unpack(event.resource())->name(), name);
   }
@@ -261,7 +261,7 @@ TEST_F(ServerTest, WatchTellsWhatIsThereThenEveryChangeInOrder) {
   remove.set_name("b");
   pb::ApplyResponse removed;
   ASSERT_TRUE(client_->call("Fleet/Delete", remove, removed).ok());
-  ASSERT_TRUE(reader->Read(&event));
+  ASSERT_TRUE(reader->Read(&event)) << reader->Finish().error_message();
   EXPECT_EQ(event.type(), pb::WATCH_EVENT_TYPE_DELETE);
   EXPECT_EQ(event.revision(), removed.revision());
   context.TryCancel();

@@ -280,7 +280,8 @@ Result<std::vector<Change>> StoreImpl::changes_after(Revision after, size_t limi
 
 Result<std::unique_ptr<Subscription>> StoreImpl::subscribe(Revision from,
                                                            std::function<void()> poke) {
-  const Revision newest = revision();
+  // Not revision(): that lags behind the snapshot from which a caller took `from` for a moment.
+  const Revision newest = snapshot()->revision();
   if (from > newest)
     return Error(Code::kOutOfRange,
                  fmt::format("revision {} is not known: the newest is {}", from, newest));

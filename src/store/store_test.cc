@@ -447,5 +447,15 @@ TEST_F(StoreTest, UpkeepForgetsWhatIsOlderThanTheRetainedRevisions) {
   EXPECT_TRUE(store_->subscribe(store_->revision() - 20, [] {}));
 }
 
+TEST_F(StoreTest, WhatASnapshotShowsCanBeContinuedFromAtOnce) {
+  std::jthread writer([this](const std::stop_token& stop) {
+    for (int i = 0; !stop.stop_requested(); ++i) write(put_tenant("a", "p" + std::to_string(i)));
+  });
+  for (int i = 0; i < 20'000; ++i) {
+    const auto subscription = store_->subscribe(now()->revision(), [] {});
+    ASSERT_TRUE(subscription) << subscription.error().text();
+  }
+}
+
 }  // namespace
 }  // namespace frameworks
