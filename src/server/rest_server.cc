@@ -25,16 +25,17 @@ class Server final : public RestServer {
   Server(ApiServing serving, RestLimits limits)
       : shared_(std::make_shared<RestShared>(serving, RestRoutes(serving.api), limits)),
         io_(kThreads),
-        acceptor_(io_) {}
+        acceptor_(boost::asio::make_strand(io_)) {}
 
   ~Server() override {
-    boost::asio::post(io_, [this] {
+    // On the acceptor's strand, so that no connection comes in between or after.
+    boost::asio::post(acceptor_.get_executor(), [this] {
       error_code ignored;
       acceptor_.close(ignored);
-    });
-    connections_.with([](auto& connections) {
-      for (auto& weak : connections)
-        if (auto connection = weak.lock()) connection->stop();
+      connections_.with([](auto& connections) {
+        for (auto& weak : connections)
+          if (auto connection = weak.lock()) connection->stop();
+      });
     });
     work_.reset();
     // What a worker still computes may answer into a closed connection; the threads end after it.
