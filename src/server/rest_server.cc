@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <charconv>
 #include <list>
@@ -19,19 +20,22 @@ namespace {
 using boost::asio::ip::tcp;
 using boost::beast::error_code;
 constexpr int kThreads = 2;
+constexpr std::chrono::milliseconds kPause{50};
 
 class Server final : public RestServer {
  public:
   Server(ApiServing serving, RestLimits limits)
       : shared_(std::make_shared<RestShared>(serving, RestRoutes(serving.api), limits)),
         io_(kThreads),
-        acceptor_(boost::asio::make_strand(io_)) {}
+        acceptor_(boost::asio::make_strand(io_)),
+        pause_(acceptor_.get_executor()) {}
 
   ~Server() override {
     // On the acceptor's strand, so that no connection comes in between or after.
     boost::asio::post(acceptor_.get_executor(), [this] {
       error_code ignored;
       acceptor_.close(ignored);
+      pause_.cancel();
       connections_.with([](auto& connections) {
         for (auto& weak : connections)
           if (auto connection = weak.lock()) connection->stop();
@@ -68,11 +72,20 @@ class Server final : public RestServer {
     acceptor_.async_accept(boost::asio::make_strand(io_),
                            [this](error_code error, tcp::socket socket) {
                              if (!acceptor_.is_open()) return;
+                             if (error) return accept_later();
                              // Too many: closing at once is the only answer that costs nothing.
-                             if (!error && shared_->open.load() < shared_->limits.connections)
+                             if (shared_->open.load() < shared_->limits.connections)
                                take(std::move(socket));
                              accept();
                            });
+  }
+
+  // Out of descriptors: trying again at once would only burn the processor.
+  void accept_later() {
+    pause_.expires_after(kPause);
+    pause_.async_wait([this](error_code) {
+      if (acceptor_.is_open()) accept();
+    });
   }
 
   void take(tcp::socket socket) {
@@ -91,6 +104,7 @@ class Server final : public RestServer {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
       io_.get_executor()};
   tcp::acceptor acceptor_;
+  boost::asio::steady_timer pause_;
   int port_ = 0;
   Locked<std::list<std::weak_ptr<RestConnection>>> connections_;
   std::vector<std::jthread> threads_;
