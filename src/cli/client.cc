@@ -110,8 +110,8 @@ Result<std::unique_ptr<Client>> Client::connect(const Profile& profile) {
   std::unique_ptr<Client> out(new Client);
   out->server_ = profile.server;
   out->token_ = std::string(trim(token));
+  out->channel_ = channel;
   out->fleet_ = pb::Fleet::NewStub(channel);
-  out->tenants_ = pb::Tenants::NewStub(channel);
   out->machines_ = pb::Machines::NewStub(channel);
   out->operations_ = pb::Operations::NewStub(channel);
   out->inventory_ = pb::Inventory::NewStub(channel);

@@ -34,10 +34,15 @@ class Client {
 
   [[nodiscard]] const std::string& server() const { return server_; }
   [[nodiscard]] pb::Fleet::StubInterface& fleet() { return *fleet_; }
-  [[nodiscard]] pb::Tenants::StubInterface& tenants() { return *tenants_; }
   [[nodiscard]] pb::Machines::StubInterface& machines() { return *machines_; }
   [[nodiscard]] pb::Operations::StubInterface& operations() { return *operations_; }
   [[nodiscard]] pb::Inventory::StubInterface& inventory() { return *inventory_; }
+
+  // Of any other service, e.g. stub<pb::Tenants>().
+  template <typename Service>
+  [[nodiscard]] std::unique_ptr<typename Service::StubInterface> stub() const {
+    return Service::NewStub(channel_);
+  }
 
   // For streams, which have no deadline: adds the token.
   void authorize(grpc::ClientContext& context) const;
@@ -62,8 +67,8 @@ class Client {
 
   std::string server_;
   std::string token_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<pb::Fleet::StubInterface> fleet_;
-  std::unique_ptr<pb::Tenants::StubInterface> tenants_;
   std::unique_ptr<pb::Machines::StubInterface> machines_;
   std::unique_ptr<pb::Operations::StubInterface> operations_;
   std::unique_ptr<pb::Inventory::StubInterface> inventory_;

@@ -2,6 +2,7 @@
 
 #include "cli/commands.h"
 #include "cli/table.h"
+#include "frameworks/v1/tenants_api.grpc.pb.h"
 #include "model/json.h"
 #include "model/rules.h"
 #include "model/words.h"
@@ -60,7 +61,7 @@ Command tenant_context_command() {
           request.set_tenant(*name);
           ASSIGN_OR_RETURN(
               const pb::TenantContext tenant,
-              client->call(client->tenants(), &pb::Tenants::StubInterface::GetContext, request));
+              client->call(*client->stub<pb::Tenants>(), &pb::Tenants::StubInterface::GetContext, request));
           if (context.json)
             context.terminal.out << pretty_json(to_json(tenant)) << "\n";
           else

@@ -8,11 +8,26 @@
 namespace frameworks {
 
 const std::vector<Kind>& all_kinds() {
-  static const std::vector<Kind> kKinds = {
-      account_kind(),       tenant_kind(),      cluster_kind(),   grant_kind(),
-      machine_pool_kind(),  node_kind(),        service_kind(),   instance_kind(),
-      zone_kind(),          certificate_kind(), secret_kind(),    rollout_kind(),
-      firewall_rule_kind(), join_token_kind(),  operation_kind(), incident_kind()};
+  static const std::vector<Kind> kKinds = {identity_provider_kind(),
+                                           tenant_kind(),
+                                           account_kind(),
+                                           access_token_kind(),
+                                           cluster_kind(),
+                                           grant_kind(),
+                                           invite_kind(),
+                                           machine_pool_kind(),
+                                           node_kind(),
+                                           service_kind(),
+                                           instance_kind(),
+                                           zone_kind(),
+                                           certificate_kind(),
+                                           secret_kind(),
+                                           rollout_kind(),
+                                           firewall_rule_kind(),
+                                           join_token_kind(),
+                                           operation_kind(),
+                                           incident_kind(),
+                                           lease_kind()};
   return kKinds;
 }
 

@@ -90,6 +90,8 @@ Method& Api::add_method(std::string_view name, Runs runs, const Message& request
   method->name = name;
   method->descriptor = descriptor;
   method->access = descriptor->options().GetExtension(pb::access);
+  method->tenant_scope = descriptor->options().GetExtension(pb::tenant_scope);
+  method->writes = descriptor->options().GetExtension(pb::writes);
   method->http = descriptor->options().GetExtension(pb::http);
   method->runs = runs;
   method->request = &request;

@@ -22,6 +22,12 @@ struct Caller {
   pb::Access role = pb::ACCESS_ANYBODY;
   // "account/admin", "node/core-1"; empty: nobody in particular.
   std::string name;
+  // The tenant that the caller is bound to; empty: the whole fleet.
+  std::string tenant = {};
+  // Of the AccessToken that was used, if any.
+  std::string token = {};
+  // Where from, e.g. "grpc 10.0.0.7".
+  std::string source = {};
 };
 
 // The answers of a streaming method. The transport pulls when it can write, so nothing queues up
@@ -46,6 +52,8 @@ struct Method {
   std::string name;  // "frameworks.v1.Fleet/Apply"
   const google::protobuf::MethodDescriptor* descriptor = nullptr;
   pb::Access access = pb::ACCESS_NOBODY;
+  pb::TenantScope tenant_scope = pb::TENANT_SCOPE_NONE;
+  bool writes = false;
   pb::HttpRoute http;
   Runs runs = Runs::kInline;
   const Message* request = nullptr;  // prototypes

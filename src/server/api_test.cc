@@ -1,3 +1,4 @@
+#include "frameworks/v1/tenants_api.pb.h"
 #include "server/api.h"
 
 #include <sys/stat.h>

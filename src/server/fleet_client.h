@@ -10,6 +10,7 @@
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/fleet_api.grpc.pb.h"
 #include "frameworks/v1/node.pb.h"
+#include "frameworks/v1/tenants_api.pb.h"
 #include "model/documents.h"
 #include "model/pack.h"
 #include "server/test_client.h"

@@ -138,7 +138,7 @@ void Draft::replace(const ResourceKey& key, const Resource& with) {
   }
 }
 
-std::vector<Change> Draft::finish(const std::string& actor) {
+std::vector<Change> Draft::finish(const Actor& actor) {
   std::vector<Change> out;
   out.reserve(touched_.size());
   const Revision revision = working_.revision() + 1;

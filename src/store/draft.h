@@ -26,7 +26,7 @@ class Draft final : public Transaction {
 
   // What is different now, with `actor`; the working snapshot gets the next revision when anything
   // is. The draft is used up.
-  std::vector<Change> finish(const std::string& actor);
+  std::vector<Change> finish(const Actor& actor);
   // Takes all writes back. The draft is used up.
   void undo();
 

@@ -16,11 +16,22 @@
 
 namespace frameworks {
 
+// Who asks for a write, and where from.
+struct Actor {
+  Actor() = default;
+  Actor(std::string actor_name, std::string from = {})
+      : name(std::move(actor_name)), source(std::move(from)) {}
+  Actor(const char* actor_name) : name(actor_name) {}
+
+  std::string name;    // "account/admin", "node/core-1", "system/placement"
+  std::string source;  // "grpc 10.0.0.7"; empty: the server itself
+};
+
 // What one transaction did to one resource.
 struct Change {
   Revision revision = 0;  // of the transaction; all its changes share it
   WallTime time{};
-  std::string actor;  // who asked, e.g. "account/admin", "node/core-1", "system/placement"
+  Actor actor;
   ResourceKey key;
   Resource before;  // empty: created
   Resource after;   // empty: deleted

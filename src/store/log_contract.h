@@ -111,7 +111,7 @@ TYPED_TEST_P(LogContract, AReadChangeSaysWhoAndWhenAndWhat) {
   ASSERT_TRUE(changes);
   ASSERT_EQ(changes->size(), 1u);
   const Change& read = changes->front();
-  EXPECT_EQ(read.actor, written.actor);
+  EXPECT_EQ(read.actor.name, written.actor.name);
   EXPECT_EQ(read.time, written.time);
   EXPECT_EQ(read.key, written.key);
   EXPECT_FALSE(read.before);

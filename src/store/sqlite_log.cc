@@ -56,7 +56,7 @@ Result<Change> parse_change(const SqliteStatement& row) {
   Change change;
   change.revision = revision_of(row.integer(0));
   change.time = from_us(row.integer(1));
-  change.actor = row.text(2);
+  change.actor = std::string(row.text(2));
   change.key = {std::string(row.text(3)), std::string(row.text(4)), std::string(row.text(5))};
   if (!row.is_null(6)) {
     ASSIGN_OR_RETURN(change.after, parse_resource(row.text(3), row.text(5), row.bytes(6)));
@@ -174,7 +174,7 @@ Result<Snapshot> SqliteLog::load() {
 Status SqliteLog::insert_change(int64_t position, const Change& change) {
   insert_.bind(1, position)
       .bind(2, to_us(change.time))
-      .bind(3, change.actor)
+      .bind(3, change.actor.name)
       .bind(4, change.key.kind)
       .bind(5, change.key.tenant)
       .bind(6, change.key.name);

@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kBatch = 1'024;
 
 struct Pending {
-  std::string actor;
+  Actor actor;
   Edit edit;
   std::function<void(Result<Committed>)> done;
 };
@@ -62,8 +62,8 @@ class StoreImpl final : public Store {
 
   SnapshotPtr snapshot() const override { return published_.load(); }
   Revision revision() const override { return revision_.load(std::memory_order_acquire); }
-  Result<Committed> write(const std::string& actor, Edit edit) override;
-  void write_async(std::string actor, Edit edit,
+  Result<Committed> write(const Actor& actor, Edit edit) override;
+  void write_async(Actor actor, Edit edit,
                    std::function<void(Result<Committed>)> done) override;
   Result<Committed> dry_run(const Edit& edit, Snapshot* after) const override;
   Result<std::unique_ptr<Subscription>> subscribe(Revision from,
@@ -116,7 +116,7 @@ WallTime StoreImpl::next_time(const Snapshot& snapshot) const {
                             snapshot.time());
 }
 
-Result<Committed> StoreImpl::write(const std::string& actor, Edit edit) {
+Result<Committed> StoreImpl::write(const Actor& actor, Edit edit) {
   CHECK(std::this_thread::get_id() != writer_.get_id());
   std::promise<Result<Committed>> promise;
   std::future<Result<Committed>> result = promise.get_future();
@@ -125,7 +125,7 @@ Result<Committed> StoreImpl::write(const std::string& actor, Edit edit) {
   return result.get();
 }
 
-void StoreImpl::write_async(std::string actor, Edit edit,
+void StoreImpl::write_async(Actor actor, Edit edit,
                             std::function<void(Result<Committed>)> done) {
   {
     std::lock_guard lock(queue_mutex_);

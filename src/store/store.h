@@ -84,10 +84,10 @@ class Store {
   // Its revision: one load. It is never ahead of snapshot().
   virtual Revision revision() const = 0;
   // Waits until the edit is on disk or refused. Not from the writer thread.
-  virtual Result<Committed> write(const std::string& actor, Edit edit) = 0;
+  virtual Result<Committed> write(const Actor& actor, Edit edit) = 0;
   // The same without waiting; `done` is called on the writer thread and must not block. (On the
   // caller's, at once, when the queue is full.)
-  virtual void write_async(std::string actor, Edit edit,
+  virtual void write_async(Actor actor, Edit edit,
                            std::function<void(Result<Committed>)> done) = 0;
   // What `edit` would change, without changing anything; the revision is the one it started from.
   virtual Result<Committed> dry_run(const Edit& edit, Snapshot* after) const = 0;

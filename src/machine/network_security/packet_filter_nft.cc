@@ -60,17 +60,17 @@ class NftPacketFilter final : public PacketFilter {
       return Error(Code::kInvalidArgument, "ruleset changes more than the table inet frameworks");
     const std::string transaction = fmt::format(
         "{}\nadd chain inet frameworks {} {{ comment \"{}\"; }}\n", ruleset, kMarkChain, mark);
-    // The check tells a malformed ruleset from a kernel that refuses; nothing is changed by it.
+    // All of it or nothing: nft loads a file as one transaction.
+    ASSIGN_OR_RETURN(const Output applied,
+                     run({.argv = {"nft", "-f", "-"}, .input = transaction, .timeout = kTimeout}));
+    if (applied.exit_code == 0) return {};
+    // A check tells a malformed ruleset from a kernel that refuses.
     ASSIGN_OR_RETURN(
         const Output checked,
         run({.argv = {"nft", "-c", "-f", "-"}, .input = transaction, .timeout = kTimeout}));
     if (checked.exit_code != 0)
       return Error(Code::kInvalidArgument, fmt::format("ruleset: {}", reason(checked.err)));
-    ASSIGN_OR_RETURN(const Output applied,
-                     run({.argv = {"nft", "-f", "-"}, .input = transaction, .timeout = kTimeout}));
-    if (applied.exit_code != 0)
-      return Error(Code::kUnavailable, fmt::format("nft: {}", reason(applied.err)));
-    return {};
+    return Error(Code::kUnavailable, fmt::format("nft: {}", reason(applied.err)));
   }
 };
 

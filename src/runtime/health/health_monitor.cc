@@ -199,7 +199,7 @@ class Monitor final : public HealthMonitor {
       });
     } else if (change.key.kind == "Instance" && !change.after) {
       known_->with([&](Known& known) { known.reports.erase(change.key.name); });
-    } else if (change.actor != kActor &&
+    } else if (change.actor.name != kActor &&
                (change.key.kind == "Instance" || change.key.kind == "Service")) {
       const SnapshotPtr snapshot = store_.snapshot();
       for (auto& node : checks_affected(*snapshot, change.before, change.after))

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "frameworks/v1/fleet_api.pb.h"
+#include "frameworks/v1/tenants_api.pb.h"
 #include "model/snapshot.h"
 
 namespace frameworks {
