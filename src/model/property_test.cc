@@ -271,6 +271,38 @@ TEST(SnapshotProperty, BehavesLikeAMapAndNeverChangesWhatWasCopied) {
   }));
 }
 
+// The trees have several levels here; copies and releases in the midst.
+TEST(SnapshotProperty, BehavesLikeAMapWithThousandsOfResources) {
+  EXPECT_TRUE(rc::check("large snapshots against a map", [] {
+    Snapshot snapshot;
+    std::map<std::string, std::string> model;
+    std::vector<std::pair<Snapshot, std::map<std::string, std::string>>> kept;
+    std::vector<std::vector<std::unique_ptr<const Resource>>> released;
+    uint64_t random = *rc::gen::arbitrary<uint64_t>() | 1;
+    const auto next = [&](uint64_t below) {
+      random = random * 6364136223846793005 + 1442695040888963407;
+      return static_cast<int>((random >> 33) % below);
+    };
+    for (int i = 0; i < 6'000; ++i) {
+      const Write each{next(2'500), next(5), next(i < 4'000 ? 5 : 2) == 0};
+      write(snapshot, each);
+      const std::string name = "n" + std::to_string(each.name);
+      if (each.remove)
+        model.erase(name);
+      else
+        model[name] = "c" + std::to_string(each.cluster);
+      if (next(1'000) == 0) kept.emplace_back(snapshot, model);
+      if (next(2'000) == 0) released.push_back(snapshot.release_messages());
+    }
+    expect_same(snapshot, model);
+    for (const auto& [copy, then] : kept) expect_same(copy, then);
+    for (int i = 0; i < 2'500; ++i) {
+      const std::string name = "n" + std::to_string(i);
+      RC_ASSERT((snapshot.find<pb::Node>(name) != nullptr) == model.contains(name));
+    }
+  }));
+}
+
 TEST(SnapshotProperty, IsIndependentOfTheOrderOfWrites) {
   EXPECT_TRUE(rc::check("order of distinct names", [] {
     std::map<int, Write> distinct;

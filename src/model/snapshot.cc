@@ -2,33 +2,44 @@
 
 #include <algorithm>
 
+#include "base/keyed_hash.h"
+
 namespace frameworks {
 namespace {
 
 constexpr char kSeparator = '\x1f';
 
-std::string row_key(std::string_view tenant, std::string_view name) {
-  std::string key;
-  key.reserve(tenant.size() + name.size() + 1);
-  key += tenant;
-  key += kSeparator;
-  key += name;
-  return key;
-}
+// Parts joined by \x1f, on the stack where they are short.
+class JoinedKey {
+ public:
+  JoinedKey(std::string_view a, std::string_view b) {
+    const size_t size = a.size() + 1 + b.size();
+    char* out = near_;
+    if (size > sizeof near_) {
+      far_.resize(size);
+      out = far_.data();
+    }
+    std::copy(a.begin(), a.end(), out);
+    out[a.size()] = kSeparator;
+    std::copy(b.begin(), b.end(), out + a.size() + 1);
+    view_ = {out, size};
+  }
+  JoinedKey(const JoinedKey&) = delete;
+  JoinedKey& operator=(const JoinedKey&) = delete;
+  [[nodiscard]] std::string_view view() const { return view_; }
 
-std::string index_key(std::string_view index, std::string_view value) {
-  std::string key(index);
-  key += kSeparator;
-  key += value;
-  key += kSeparator;
-  return key;
-}
+ private:
+  char near_[128];
+  std::string far_;
+  std::string_view view_;
+};
 
-std::vector<std::pair<std::string, std::string>> index_values(const Resource& resource) {
-  std::vector<std::pair<std::string, std::string>> out;
-  if (resource.kind().index) out = resource.kind().index(resource.message());
-  if (resource.kind().tenant_owned) out.emplace_back("tenant", resource.metadata().tenant());
-  return out;
+// What sorts right after the key, before every other one.
+std::string just_after(const std::optional<Snapshot::After>& after) {
+  if (!after) return {};
+  std::string key(JoinedKey(after->tenant, after->name).view());
+  key += '\0';
+  return key;
 }
 
 }  // namespace
@@ -39,10 +50,26 @@ size_t Snapshot::table_of(const Kind& kind) {
   return static_cast<size_t>(&kind - all_kinds().data());
 }
 
+uint64_t Snapshot::index_hash(std::string_view index, std::string_view value) {
+  return keyed_hash(JoinedKey(index, value).view());
+}
+
+// Without repeats: a resource is found once under a value.
+std::vector<uint64_t> Snapshot::index_hashes(const Kind& kind, const Message& message) {
+  std::vector<uint64_t> out;
+  if (kind.index)
+    for (const auto& [index, value] : kind.index(message)) out.push_back(index_hash(index, value));
+  if (kind.tenant_owned) out.push_back(index_hash("tenant", kind.metadata(message).tenant()));
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
 const Resource* Snapshot::find(const Kind& kind, std::string_view tenant,
                                std::string_view name) const {
-  const RowRef* ref = tables_[table_of(kind)].rows.find(row_key(tenant, name));
-  return ref == nullptr ? nullptr : &ref->row->resource;
+  const JoinedKey key(tenant, name);
+  const Row* row = tables_[table_of(kind)].rows.find(keyed_hash(key.view()), key.view());
+  return row == nullptr ? nullptr : &row->resource();
 }
 
 const Resource* Snapshot::find(const ResourceKey& key) const {
@@ -50,14 +77,19 @@ const Resource* Snapshot::find(const ResourceKey& key) const {
   return kind == nullptr ? nullptr : find(*kind, key.tenant, key.name);
 }
 
+Resource Snapshot::peek(const Kind& kind, std::string_view tenant, std::string_view name) const {
+  const JoinedKey key(tenant, name);
+  const Row* row = tables_[table_of(kind)].rows.find(keyed_hash(key.view()), key.view());
+  return row == nullptr ? Resource() : row->peek();
+}
+
 std::vector<Resource> Snapshot::list(const Kind& kind) const {
-  std::vector<const Row*> rows;
-  rows.reserve(count(kind));
-  tables_[table_of(kind)].rows.for_each([&](const RowRef& ref) { rows.push_back(ref.row.get()); });
-  std::sort(rows.begin(), rows.end(), [](const Row* a, const Row* b) { return a->key < b->key; });
   std::vector<Resource> out;
-  out.reserve(rows.size());
-  for (const Row* row : rows) out.push_back(row->resource);
+  out.reserve(count(kind));
+  tables_[table_of(kind)].order.scan(kOrder, {}, [&](const Row& row) {
+    out.push_back(row.resource());
+    return true;
+  });
   return out;
 }
 
@@ -66,41 +98,70 @@ size_t Snapshot::count(const Kind& kind) const { return tables_[table_of(kind)].
 std::vector<Resource> Snapshot::find_by(const Kind& kind, std::string_view index,
                                         std::string_view value) const {
   std::vector<Resource> out;
-  const std::string prefix = index_key(index, value);
-  tables_[table_of(kind)].index.scan(prefix, prefix, [&](const IndexRef& ref) {
-    if (!ref.key.starts_with(prefix)) return false;
-    out.push_back(ref.row->resource);
+  tables_[table_of(kind)].index.scan(index_hash(index, value), {}, [&](const Row& row) {
+    out.push_back(row.resource());
     return true;
   });
   return out;
 }
 
+void Snapshot::scan(const Kind& kind, const Visit& visit, std::optional<After> after) const {
+  tables_[table_of(kind)].order.scan(kOrder, just_after(after),
+                                     [&](const Row& row) { return visit(row.peek()); });
+}
+
+void Snapshot::scan_by(const Kind& kind, std::string_view index, std::string_view value,
+                       const Visit& visit, std::optional<After> after) const {
+  tables_[table_of(kind)].index.scan(index_hash(index, value), just_after(after),
+                                     [&](const Row& row) { return visit(row.peek()); });
+}
+
 void Snapshot::put(Resource resource) {
-  remove(resource.key());
-  KindTable& table = tables_[table_of(resource.kind())];
-  const pb::Metadata& metadata = resource.metadata();
-  auto row = std::make_shared<Row>();
-  row->key = row_key(metadata.tenant(), metadata.name());
-  row->resource = std::move(resource);
-  for (const auto& [index, value] : index_values(row->resource)) {
-    const std::string prefix = index_key(index, value);
-    table.index.put(prefix, IndexRef{prefix + row->key, row});
+  const Kind& kind = resource.kind();
+  KindTable& table = tables_[table_of(kind)];
+  const std::vector<uint64_t> hashes = index_hashes(kind, resource.message());
+  const RowRef row = Row::of(std::move(resource));
+  const std::string_view key = row->key();
+  const uint64_t hash = keyed_hash(key);
+  if (const Row* old = table.rows.find(hash, key); old != nullptr) {
+    const Resource before = old->peek();
+    for (const uint64_t gone : index_hashes(kind, before.message()))
+      if (!std::binary_search(hashes.begin(), hashes.end(), gone)) table.index.erase(gone, key);
   }
-  const std::string key = row->key;
-  table.rows.put(key, RowRef{std::move(row)});
+  for (const uint64_t each : hashes) table.index.put(each, row);
+  table.order.put(kOrder, row);
+  table.rows.put(hash, row);
 }
 
 void Snapshot::remove(const ResourceKey& key) {
-  const Resource* found = find(key);
-  if (found == nullptr) return;
-  const Resource old = *found;
-  KindTable& table = tables_[table_of(old.kind())];
-  const std::string row = row_key(key.tenant, key.name);
-  for (const auto& [index, value] : index_values(old)) {
-    const std::string prefix = index_key(index, value);
-    table.index.erase(prefix, prefix + row);
-  }
-  table.rows.erase(row, row);
+  const Kind* kind = find_kind(key.kind);
+  if (kind == nullptr) return;
+  KindTable& table = tables_[table_of(*kind)];
+  const JoinedKey joined(key.tenant, key.name);
+  const uint64_t hash = keyed_hash(joined.view());
+  const Row* row = table.rows.find(hash, joined.view());
+  if (row == nullptr) return;
+  const Resource old = row->peek();
+  for (const uint64_t each : index_hashes(*kind, old.message()))
+    table.index.erase(each, joined.view());
+  table.order.erase(kOrder, joined.view());
+  table.rows.erase(hash, joined.view());
+}
+
+void Snapshot::Lease::retire(std::vector<std::unique_ptr<const Resource>> messages,
+                             std::shared_ptr<Lease> next) {
+  messages_ = std::move(messages);
+  next_ = std::move(next);
+}
+
+std::vector<std::unique_ptr<const Resource>> Snapshot::release_messages() const {
+  std::vector<std::unique_ptr<const Resource>> out;
+  for (const KindTable& table : tables_)
+    table.order.scan(kOrder, {}, [&](const Row& row) {
+      if (auto message = row.release()) out.push_back(std::move(message));
+      return true;
+    });
+  return out;
 }
 
 }  // namespace frameworks

@@ -2,9 +2,13 @@
 //
 // Readers hold a `std::shared_ptr<const Snapshot>` and never wait. The store's writer derives the
 // next one by copying (O(kinds)) and changing the copy (O(change)).
+//
+// A message is parsed when it is first asked for, and kept. What goes over very many resources
+// without coming back to them uses scan(), which keeps nothing.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,7 +19,7 @@
 #include "base/error.h"
 #include "model/kind.h"
 #include "model/registry.h"
-#include "model/sharded_map.h"
+#include "model/row_tree.h"
 
 namespace frameworks {
 
@@ -58,6 +62,22 @@ class Snapshot {
     return typed<T>(find_by(kind_of<T>(), index, value));
   }
 
+  // Calls `visit` for the resources of a kind, in order of tenant and name, from the first after
+  // that of `after` (or from the first of all), until it returns false. Keeps no message that was
+  // not parsed already.
+  using Visit = std::function<bool(const Resource&)>;
+  struct After {
+    std::string_view tenant;
+    std::string_view name;
+  };
+  void scan(const Kind& kind, const Visit& visit, std::optional<After> after = {}) const;
+  // The same of find_by().
+  void scan_by(const Kind& kind, std::string_view index, std::string_view value,
+               const Visit& visit, std::optional<After> after = {}) const;
+  // The resource without keeping its message; empty when there is none.
+  [[nodiscard]] Resource peek(const Kind& kind, std::string_view tenant,
+                              std::string_view name) const;
+
   // For the owner of an unpublished copy.
   void put(Resource resource);
   void remove(const ResourceKey& key);
@@ -66,24 +86,33 @@ class Snapshot {
     time_ = time;
   }
 
+  // Messages that snapshots of this process hold parsed.
+  static int64_t parsed_count() { return Row::parsed_count(); }
+  // What readers of a snapshot may still look at after its rows became bytes again. Readers of
+  // earlier ones may as well: therefore a lease holds on to the next.
+  class Lease {
+   public:
+    void retire(std::vector<std::unique_ptr<const Resource>> messages, std::shared_ptr<Lease> next);
+
+   private:
+    std::vector<std::unique_ptr<const Resource>> messages_;
+    std::shared_ptr<Lease> next_;
+  };
+  // Makes all rows bytes again. The messages must outlive every snapshot that exists: give them to
+  // the newest lease, then publish with another. One thread at a time.
+  [[nodiscard]] std::vector<std::unique_ptr<const Resource>> release_messages() const;
+  void set_lease(std::shared_ptr<Lease> lease) { lease_ = std::move(lease); }
+
  private:
-  struct Row {
-    std::string key;  // tenant \x1f name
-    Resource resource;
-  };
-  struct RowRef {
-    std::shared_ptr<const Row> row;
-    [[nodiscard]] std::string_view sort_key() const { return row->key; }
-  };
-  struct IndexRef {
-    std::string key;  // index \x1f value \x1f tenant \x1f name
-    std::shared_ptr<const Row> row;
-    [[nodiscard]] std::string_view sort_key() const { return key; }
-  };
+  friend class SnapshotLoader;
+  // Rows by hash of their key; all rows in order of key, under one hash; rows by hash of each index
+  // and value, in order of key.
   struct KindTable {
-    ShardedMap<RowRef> rows;
-    ShardedMap<IndexRef> index;
+    RowTree rows;
+    RowTree order;
+    RowTree index;
   };
+  static constexpr uint64_t kOrder = 0;
 
   template <typename T>
   static std::vector<std::shared_ptr<const T>> typed(const std::vector<Resource>& resources) {
@@ -93,10 +122,13 @@ class Snapshot {
     return out;
   }
   static size_t table_of(const Kind& kind);
+  static uint64_t index_hash(std::string_view index, std::string_view value);
+  static std::vector<uint64_t> index_hashes(const Kind& kind, const Message& message);
 
   Revision revision_ = 0;
   WallTime time_{};
   std::vector<KindTable> tables_;
+  std::shared_ptr<Lease> lease_;
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

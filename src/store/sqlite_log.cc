@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "model/registry.h"
+#include "model/snapshot_loader.h"
 #include "store/log.h"
 #include "store/sqlite_schema.h"
 #include "store/write_turn.h"
@@ -138,18 +139,18 @@ class SqliteLog final : public Log {
 };
 
 Result<Snapshot> SqliteLog::load() {
-  Snapshot snapshot;
   ASSIGN_OR_RETURN(newest_, mark(append_, "objects_revision"));
   ASSIGN_OR_RETURN(int64_t time, mark(append_, "objects_time_us"));
   ASSIGN_OR_RETURN(SqliteStatement objects,
-                   append_.prepare("SELECT kind, name, message FROM objects"));
+                   append_.prepare("SELECT kind, tenant, name, message FROM objects"));
+  SnapshotLoader loader;
   while (true) {
     ASSIGN_OR_RETURN(const bool row, objects.step());
     if (!row) break;
-    ASSIGN_OR_RETURN(Resource resource,
-                     parse_resource(objects.text(0), objects.text(1), objects.bytes(2)));
-    snapshot.put(std::move(resource));
+    RETURN_IF_ERROR(
+        loader.add(objects.text(0), objects.text(1), objects.text(2), objects.bytes(3)));
   }
+  ASSIGN_OR_RETURN(Snapshot snapshot, loader.finish());
   ASSIGN_OR_RETURN(
       SqliteStatement changes,
       append_.prepare(fmt::format("SELECT {} FROM changes WHERE position >= ? ORDER BY position",

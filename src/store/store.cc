@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -20,6 +21,8 @@ namespace {
 
 // Edits that share a commit at most: bounds how long the first one waits for the last.
 constexpr size_t kBatch = 1'024;
+// How often the parsed messages are counted.
+constexpr auto kTrimCheck = std::chrono::milliseconds(200);
 
 struct Pending {
   Actor actor;
@@ -62,6 +65,7 @@ class StoreImpl final : public Store {
 
   SnapshotPtr snapshot() const override { return published_.load(); }
   Revision revision() const override { return revision_.load(std::memory_order_acquire); }
+  uint64_t publications() const override { return publications_.load(std::memory_order_acquire); }
   Result<Committed> write(const Actor& actor, Edit edit) override;
   void write_async(Actor actor, Edit edit,
                    std::function<void(Result<Committed>)> done) override;
@@ -79,6 +83,7 @@ class StoreImpl final : public Store {
   Status catch_up();
   void note_health(const Status& appended);
   void publish(Snapshot snapshot);
+  void trim_messages();
   void upkeep_loop(const std::stop_token& stop);
   // Changes after `after` that are published, from memory or else from the log.
   Result<std::vector<Change>> changes_after(Revision after, size_t limit);
@@ -91,6 +96,8 @@ class StoreImpl final : public Store {
 
   std::atomic<SnapshotPtr> published_;
   std::atomic<Revision> revision_ = 0;
+  std::atomic<uint64_t> publications_ = 0;
+  std::atomic<std::shared_ptr<Snapshot::Lease>> lease_ = std::make_shared<Snapshot::Lease>();
   ChangeWindow window_;
   PokeList pokes_;
 
@@ -242,8 +249,27 @@ Status StoreImpl::catch_up() {
 
 void StoreImpl::publish(Snapshot snapshot) {
   const Revision revision = snapshot.revision();
+  snapshot.set_lease(lease_.load());
   published_.store(std::make_shared<const Snapshot>(std::move(snapshot)));
   revision_.store(revision, std::memory_order_release);
+  publications_.fetch_add(1, std::memory_order_release);
+}
+
+// The messages go to the newest lease, which every snapshot that exists holds on to; from then on
+// snapshots have another one, so that the last reader of an older snapshot frees the messages.
+void StoreImpl::trim_messages() {
+  auto messages = published_.load()->release_messages();
+  const auto next = std::make_shared<Snapshot::Lease>();
+  lease_.exchange(next)->retire(std::move(messages), next);
+  SnapshotPtr now = published_.load();
+  Snapshot again = *now;
+  again.set_lease(next);
+  // When this is too late, a newer snapshot was published, which will do.
+  if (published_.compare_exchange_strong(
+          now, std::make_shared<const Snapshot>(std::move(again))))
+    publications_.fetch_add(1, std::memory_order_release);
+  now.reset();
+  malloc_trim(0);
 }
 
 void StoreImpl::upkeep_loop(const std::stop_token& stop) {
@@ -251,8 +277,12 @@ void StoreImpl::upkeep_loop(const std::stop_token& stop) {
     {
       std::unique_lock lock(upkeep_mutex_);
       const auto due = [this] { return written_ >= options_.compact_every; };
-      if (!upkeep_due_.wait(lock, stop, due)) return;
-      written_ = 0;
+      const bool compact = upkeep_due_.wait_for(lock, stop, kTrimCheck, due);
+      if (stop.stop_requested()) return;
+      if (compact) written_ = 0;
+      lock.unlock();
+      if (Snapshot::parsed_count() > options_.messages) trim_messages();
+      if (!compact) continue;
     }
     if (const Status status = log_->compact(revision() - options_.retain); !status)
       spdlog::warn("store: compaction will be tried again: {}", status.error().message());

@@ -69,6 +69,9 @@ class Store {
     Revision retain = 100'000;
     // The current table of the log is brought up to date each time this many changes were written.
     size_t compact_every = 4'096;
+    // Parsed messages that the process keeps; when there are more, all become bytes again and are
+    // parsed when they are asked for.
+    int64_t messages = 400'000;
     // Edits waiting at most; more are refused with kResourceExhausted.
     size_t queue = 65'536;
   };
@@ -83,6 +86,8 @@ class Store {
   virtual SnapshotPtr snapshot() const = 0;
   // Its revision: one load. It is never ahead of snapshot().
   virtual Revision revision() const = 0;
+  // Counts publications: another number, another snapshot, also where the revision is the same.
+  virtual uint64_t publications() const = 0;
   // Waits until the edit is on disk or refused. Not from the writer thread.
   virtual Result<Committed> write(const Actor& actor, Edit edit) = 0;
   // The same without waiting; `done` is called on the writer thread and must not block. (On the
@@ -102,14 +107,19 @@ class Store {
 // current() costs one load, and no counter is shared between threads.
 class SnapshotReader {
  public:
-  explicit SnapshotReader(const Store& store) : store_(store), snapshot_(store.snapshot()) {}
+  explicit SnapshotReader(const Store& store)
+      : store_(store), seen_(store.publications()), snapshot_(store.snapshot()) {}
   const Snapshot& current() {
-    if (store_.revision() != snapshot_->revision()) snapshot_ = store_.snapshot();
+    if (const uint64_t now = store_.publications(); now != seen_) {
+      seen_ = now;
+      snapshot_ = store_.snapshot();
+    }
     return *snapshot_;
   }
 
  private:
   const Store& store_;
+  uint64_t seen_;
   SnapshotPtr snapshot_;
 };
 

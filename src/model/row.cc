@@ -1,0 +1,100 @@
+#include "model/row.h"
+
+#include <cstring>
+#include <new>
+#include <string>
+
+namespace frameworks {
+namespace {
+
+constexpr char kSeparator = '\x1f';
+constexpr size_t kSizeBytes = sizeof(uint32_t);
+
+std::atomic<int64_t> g_parsed = 0;
+
+}  // namespace
+
+int64_t Row::parsed_count() { return g_parsed.load(std::memory_order_relaxed); }
+
+Row* Row::make(const Kind& kind, std::string_view tenant, std::string_view name) {
+  const size_t key_size = tenant.size() + 1 + name.size();
+  void* memory = ::operator new(sizeof(Row) + key_size);
+  Row* row = new (memory) Row(kind, key_size);
+  char* key = reinterpret_cast<char*>(row + 1);
+  std::memcpy(key, tenant.data(), tenant.size());
+  key[tenant.size()] = kSeparator;
+  std::memcpy(key + tenant.size() + 1, name.data(), name.size());
+  return row;
+}
+
+RowRef Row::of(Resource resource) {
+  const pb::Metadata& metadata = resource.metadata();
+  Row* row = make(resource.kind(), metadata.tenant(), metadata.name());
+  row->parsed_.store(new Resource(std::move(resource)), std::memory_order_release);
+  g_parsed.fetch_add(1, std::memory_order_relaxed);
+  return RowRef(row);
+}
+
+RowRef Row::packed(const Kind& kind, std::string_view tenant, std::string_view name,
+                   std::string_view bytes) {
+  Row* row = make(kind, tenant, name);
+  row->pack(bytes);
+  return RowRef(row);
+}
+
+void Row::destroy(const Row* row) {
+  row->~Row();
+  ::operator delete(const_cast<Row*>(row));
+}
+
+Row::~Row() {
+  if (const Resource* parsed = parsed_.load(std::memory_order_relaxed); parsed != nullptr) {
+    delete parsed;
+    g_parsed.fetch_sub(1, std::memory_order_relaxed);
+  }
+  delete[] packed_.load(std::memory_order_relaxed);
+}
+
+void Row::pack(std::string_view bytes) const {
+  char* packed = new char[kSizeBytes + bytes.size()];
+  const auto size = static_cast<uint32_t>(bytes.size());
+  std::memcpy(packed, &size, kSizeBytes);
+  std::memcpy(packed + kSizeBytes, bytes.data(), bytes.size());
+  packed_.store(packed, std::memory_order_release);
+}
+
+std::string_view Row::bytes() const {
+  const char* packed = packed_.load(std::memory_order_acquire);
+  CHECK(packed != nullptr);
+  uint32_t size = 0;
+  std::memcpy(&size, packed, kSizeBytes);
+  return {packed + kSizeBytes, size};
+}
+
+Resource Row::peek() const {
+  if (const Resource* parsed = parsed_.load(std::memory_order_acquire); parsed != nullptr)
+    return *parsed;
+  const std::string_view packed = bytes();
+  std::unique_ptr<Message> message = kind_.make();
+  CHECK(message->ParseFromArray(packed.data(), static_cast<int>(packed.size())));
+  return Resource(kind_, std::shared_ptr<const Message>(std::move(message)));
+}
+
+const Resource& Row::parse() const {
+  auto mine = std::make_unique<const Resource>(peek());
+  const Resource* found = nullptr;
+  if (!parsed_.compare_exchange_strong(found, mine.get(), std::memory_order_acq_rel)) return *found;
+  g_parsed.fetch_add(1, std::memory_order_relaxed);
+  return *mine.release();
+}
+
+std::unique_ptr<const Resource> Row::release() const {
+  const Resource* parsed = parsed_.load(std::memory_order_acquire);
+  if (parsed == nullptr) return nullptr;
+  if (packed_.load(std::memory_order_relaxed) == nullptr)
+    pack(parsed->message().SerializeAsString());
+  g_parsed.fetch_sub(1, std::memory_order_relaxed);
+  return std::unique_ptr<const Resource>(parsed_.exchange(nullptr, std::memory_order_acq_rel));
+}
+
+}  // namespace frameworks

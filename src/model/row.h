@@ -1,0 +1,103 @@
+// One version of one resource as snapshots hold it: its key, and its message, parsed when asked for.
+//
+// A parsed message takes five times the room of its bytes: what was loaded from disk and is not
+// looked at stays bytes, and what was not looked at lately becomes bytes again
+// (Snapshot::release_messages()). Threadsafe.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "model/kind.h"
+
+namespace frameworks {
+
+// An intrusive, atomically counted reference: half of a shared_ptr's size. T has `refs`, which
+// starts at 1, and a static destroy(T*).
+template <typename T>
+class Ref {
+ public:
+  Ref() = default;
+  explicit Ref(T* first) : target_(first) {}  // takes over the first reference
+  Ref(const Ref& other) : target_(other.target_) {
+    if (target_ != nullptr) target_->refs.fetch_add(1, std::memory_order_relaxed);
+  }
+  Ref(Ref&& other) noexcept : target_(std::exchange(other.target_, nullptr)) {}
+  Ref& operator=(Ref other) noexcept {
+    std::swap(target_, other.target_);
+    return *this;
+  }
+  ~Ref() {
+    if (target_ != nullptr && target_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      T::destroy(target_);
+  }
+
+  explicit operator bool() const { return target_ != nullptr; }
+  T& operator*() const { return *target_; }
+  T* operator->() const { return target_; }
+  [[nodiscard]] T* get() const { return target_; }
+  // Nobody else refers to it, and what others did with it has happened.
+  [[nodiscard]] bool unique() const {
+    return target_->refs.load(std::memory_order_acquire) == 1;
+  }
+
+ private:
+  T* target_ = nullptr;
+};
+
+class Row;
+using RowRef = Ref<const Row>;
+
+class Row {
+ public:
+  static RowRef of(Resource resource);
+  // `bytes` are a serialized message of the kind, known to parse.
+  static RowRef packed(const Kind& kind, std::string_view tenant, std::string_view name,
+                       std::string_view bytes);
+  static void destroy(const Row* row);
+
+  Row(const Row&) = delete;
+  Row& operator=(const Row&) = delete;
+
+  [[nodiscard]] const Kind& kind() const { return kind_; }
+  // Tenant, \x1f, name: rows sort by it.
+  [[nodiscard]] std::string_view key() const {
+    return {reinterpret_cast<const char*>(this + 1), key_size_};
+  }
+  // Parses and keeps the message. The reference is good until release() gave it away.
+  [[nodiscard]] const Resource& resource() const {
+    const Resource* parsed = parsed_.load(std::memory_order_acquire);
+    return parsed != nullptr ? *parsed : parse();
+  }
+  // The same without keeping it.
+  [[nodiscard]] Resource peek() const;
+  // Keeps bytes only, and gives the message, which others may still be looking at; null when it
+  // was not parsed. One thread at a time.
+  [[nodiscard]] std::unique_ptr<const Resource> release() const;
+  // The bytes of a row that was made of bytes.
+  [[nodiscard]] std::string_view bytes() const;
+
+  // Messages that rows of this process hold parsed.
+  static int64_t parsed_count();
+
+  mutable std::atomic<uint32_t> refs = 1;
+
+ private:
+  Row(const Kind& kind, size_t key_size) : key_size_(static_cast<uint32_t>(key_size)), kind_(kind) {}
+  ~Row();
+  static Row* make(const Kind& kind, std::string_view tenant, std::string_view name);
+  const Resource& parse() const;
+  void pack(std::string_view bytes) const;
+
+  uint32_t key_size_;
+  const Kind& kind_;
+  // At least one of the two is there.
+  mutable std::atomic<const Resource*> parsed_ = nullptr;
+  mutable std::atomic<const char*> packed_ = nullptr;  // 32 bits of size, then the bytes
+  // The key follows.
+};
+
+}  // namespace frameworks

@@ -1,0 +1,85 @@
+// A persistent ordered set of rows, by a hash and then by key: copying is O(1), changing a copy
+// costs one path of small nodes, also where very many rows share a hash.
+//
+// A B+ tree with counted nodes. Nodes that nobody else holds are changed in place, so that a batch
+// of changes to one copy pays for each path once. A tree may be read by many threads; it is changed
+// by one while nobody else holds *that object*.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "model/row.h"
+
+namespace frameworks {
+
+class RowTree {
+ public:
+  struct Entry {
+    uint64_t hash = 0;
+    RowRef row;
+  };
+  static bool before(const Entry& a, const Entry& b) {
+    return a.hash != b.hash ? a.hash < b.hash : a.row->key() < b.row->key();
+  }
+
+  RowTree() = default;
+  // Of entries in order, without repeats.
+  static RowTree build(std::vector<Entry> sorted);
+
+  // nullptr when there is none.
+  [[nodiscard]] const Row* find(uint64_t hash, std::string_view key) const;
+  // Calls `visit(const Row&)` for the rows of the hash from the first whose key is not less than
+  // `from`, in order of key, until it returns false.
+  template <typename Visit>
+  void scan(uint64_t hash, std::string_view from, Visit visit) const {
+    if (root_) scan(*root_, hash, from, visit);
+  }
+  // Inserts, or replaces the row of the same hash and key.
+  void put(uint64_t hash, RowRef row);
+  void erase(uint64_t hash, std::string_view key);
+  [[nodiscard]] size_t size() const { return size_; }
+
+ private:
+  static constexpr size_t kMost = 32;   // entries or children of a node
+  static constexpr size_t kBuilt = 28;  // so that the first insertions need no room
+
+  struct Node;
+  struct Child {
+    uint64_t low = 0;  // no entry below has a lower hash; of the first child: without meaning
+    Ref<Node> node;
+  };
+  // A leaf has entries, an inner node children; neither is ever empty.
+  struct Node {
+    std::atomic<uint32_t> refs = 1;
+    std::vector<Entry> entries;
+    std::vector<Child> children;
+    static void destroy(Node* node) { delete node; }
+  };
+
+  template <typename Visit>
+  static bool scan(const Node& node, uint64_t hash, std::string_view from, Visit& visit) {
+    if (node.children.empty()) {
+      for (size_t i = place(node, hash, from); i < node.entries.size(); ++i) {
+        const Entry& entry = node.entries[i];
+        if (entry.hash != hash || !visit(*entry.row)) return false;
+      }
+      return true;
+    }
+    for (size_t i = child_for(node, hash, from); i < node.children.size(); ++i)
+      if (!scan(*node.children[i].node, hash, from, visit)) return false;
+    return true;
+  }
+  static size_t place(const Node& leaf, uint64_t hash, std::string_view key);
+  static size_t child_for(const Node& inner, uint64_t hash, std::string_view key);
+  static const Entry& first_of(const Node& node);
+  static Node& own(Ref<Node>& node);
+  static Child split(Node& node);
+  static bool put(Ref<Node>& at, Entry& entry, Child& right);
+  static void erase(Ref<Node>& at, uint64_t hash, std::string_view key);
+
+  Ref<Node> root_;
+  size_t size_ = 0;
+};
+
+}  // namespace frameworks
