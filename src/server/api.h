@@ -44,9 +44,9 @@ using Poke = std::function<void()>;
 
 // An answer that exists as bytes already, shared by all who ask.
 struct ReadyAnswer {
-  std::string proto;         // the response, serialized
-  std::string json;          // the same as REST's body
-  int64_t revision = 0;      // REST's ETag; 0: none
+  std::string proto;          // the response, serialized
+  std::string json;           // the same as REST's body
+  int64_t revision = 0;       // REST's ETag; 0: none
   bool not_modified = false;  // what the caller has is still good (REST: 304 without a body)
 };
 using Ready = std::shared_ptr<const ReadyAnswer>;

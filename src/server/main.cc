@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "server/metrics.h"
 #include "server/notify.h"
 #include "server/quartermaster.h"
 
@@ -17,7 +18,8 @@ Examples:
   quartermaster --state /tmp/fleet --machines simulated
 
 The first start makes STATE/admin.token (the administrator's token) and STATE/ca.pem (the CA that
-clients trust). REST is plain HTTP and takes tokens from this host only; gRPC is TLS.
+clients trust). gRPC is TLS. REST is plain HTTP, and takes tokens from this host only, while it
+listens on a loopback address; elsewhere it is HTTPS (see --rest-tls).
 )";
 
 // The signals that end the server are taken by wait_for_end() alone, in every thread.
@@ -44,8 +46,22 @@ void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
   app.add_option("--state", options.state, "Folder that holds everything to keep")->required();
   app.add_option("--listen-grpc", options.listen_grpc, "ADDRESS:PORT of gRPC (TLS)")
       ->capture_default_str();
-  app.add_option("--listen-rest", options.listen_rest, "ADDRESS:PORT of REST and events (HTTP)")
+  app.add_option("--listen-rest", options.listen_rest, "ADDRESS:PORT of REST and events")
       ->capture_default_str();
+  using RestTls = frameworks::QuartermasterOptions::RestTls;
+  app.add_option("--rest-tls", options.rest_tls,
+                 "REST over TLS: on, off, or auto (where it listens on more than this host) [auto]")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, RestTls>{
+              {"auto", RestTls::kAuto}, {"on", RestTls::kOn}, {"off", RestTls::kOff}},
+          CLI::ignore_case));
+  app.add_flag_callback(
+      "--print-metrics",
+      [] {
+        std::fputs(frameworks::metrics_page().c_str(), stdout);
+        throw CLI::Success();
+      },
+      "Print docs/reference/metrics.md, and end");
   app.add_option("--advertise", options.advertise,
                  "ADDRESS:PORT that agents dial [where gRPC listens]");
   app.add_option("--hostd", options.hostd, "Socket of frameworks-hostd, which owns local machines")

@@ -69,7 +69,7 @@ Result<std::string> ssh_public_key(const std::filesystem::path& state) {
 std::vector<std::string> server_addresses(const QuartermasterOptions& options,
                                           std::vector<std::string>& names) {
   std::vector<std::string> out{"127.0.0.1", "::1"};
-  for (const std::string& at : {options.listen_grpc, options.advertise}) {
+  for (const std::string& at : {options.listen_grpc, options.listen_rest, options.advertise}) {
     const auto parsed = parse_host_port(at);
     if (!parsed || parsed->host == "0.0.0.0" || parsed->host == "::") continue;
     auto& list = IpAddress::parse(parsed->host) ? out : names;
@@ -77,6 +77,13 @@ std::vector<std::string> server_addresses(const QuartermasterOptions& options,
       list.push_back(parsed->host);
   }
   return out;
+}
+
+bool wants_rest_tls(const QuartermasterOptions& options) {
+  if (options.rest_tls != QuartermasterOptions::RestTls::kAuto)
+    return options.rest_tls == QuartermasterOptions::RestTls::kOn;
+  const auto at = parse_host_port(options.listen_rest);
+  return at && !at->host.starts_with("127.") && at->host != "::1";
 }
 
 class Server final : public Quartermaster {
@@ -224,26 +231,42 @@ class Server final : public Quartermaster {
 
   void add_metrics() {
     using Samples = std::vector<Metrics::Sample>;
-    metrics_.add("quartermaster_revision", "gauge", "Revision of the newest write.", [this] {
+    metrics_.add("quartermaster_revision", [this] {
       return Samples{{"", static_cast<double>(store_->revision())}};
     });
-    metrics_.add("quartermaster_sessions", "gauge", "Nodes that are connected.", [this] {
+    metrics_.add("quartermaster_sessions", [this] {
       return Samples{{"", static_cast<double>(sessions_->connected())}};
     });
-    metrics_.add("quartermaster_joins_total", "counter", "Nodes that joined since start.", [this] {
+    metrics_.add("quartermaster_joins_total", [this] {
       return Samples{{"", static_cast<double>(desk_->joined())}};
     });
-    metrics_.add("quartermaster_joins_refused_total", "counter",
-                 "Tries to join that were refused since start, by reason.", [this] {
-                   Samples out;
-                   for (int i = 0; i < kJoinRefusals; ++i) {
-                     const auto reason = static_cast<JoinRefusal>(i);
-                     out.push_back({fmt::format("reason=\"{}\"", join_refusal_name(reason)),
-                                    static_cast<double>(desk_->refused(reason))});
-                   }
-                   return out;
-                 });
-    metrics_.add("quartermaster_nodes", "gauge", "Nodes by health.", [this] {
+    metrics_.add("quartermaster_joins_refused_total", [this] {
+      Samples out;
+      for (int i = 0; i < kJoinRefusals; ++i) {
+        const auto reason = static_cast<JoinRefusal>(i);
+        out.push_back({fmt::format("reason=\"{}\"", join_refusal_name(reason)),
+                       static_cast<double>(desk_->refused(reason))});
+      }
+      return out;
+    });
+    metrics_.add("quartermaster_resources", [this] {
+      Samples out;
+      const SnapshotPtr snapshot = store_->snapshot();
+      for (const Kind& kind : all_kinds())
+        out.push_back(
+            {fmt::format("kind=\"{}\"", kind.name), static_cast<double>(snapshot->count(kind))});
+      return out;
+    });
+    metrics_.add("quartermaster_work_queue", [this] {
+      return Samples{{"", static_cast<double>(workers_->waiting())}};
+    });
+    metrics_.add("quartermaster_connections", [this] {
+      return Samples{{"transport=\"rest\"", static_cast<double>(rest_->connections().open())}};
+    });
+    metrics_.add("quartermaster_connections_refused_total", [this] {
+      return Samples{{"transport=\"rest\"", static_cast<double>(rest_->connections().refused())}};
+    });
+    metrics_.add("quartermaster_nodes", [this] {
       std::map<std::string, int> count;
       for (const auto& node : store_->snapshot()->list<pb::Node>()) {
         const std::string state = word(node->status().health().state());
@@ -263,11 +286,16 @@ class Server final : public Quartermaster {
     std::vector<std::string> names{"quartermaster", "localhost"};
     const auto addresses = server_addresses(options_, names);
     ASSIGN_OR_RETURN(const KeyAndCertificate server, authority_->issue_server(names, addresses));
-    ASSIGN_OR_RETURN(grpc_, GrpcTransport::start(options_.listen_grpc,
-                                                 {server.key_pem, server.certificate_pem,
-                                                  authority_->certificate_pem()},
-                                                 serving, *agents_));
-    ASSIGN_OR_RETURN(rest_, RestServer::start(options_.listen_rest, serving));
+    const TlsIdentity identity{server.key_pem, server.certificate_pem,
+                               authority_->certificate_pem()};
+    // A quarter of what may be open is REST's; the rest is for agents, files and programs.
+    RestLimits limits;
+    limits.connections = std::max(64, raise_file_limit() / 4);
+    limits.per_address = std::max(32, limits.connections / 2);
+    ASSIGN_OR_RETURN(rest_, RestServer::start(options_.listen_rest, serving, limits,
+                                              wants_rest_tls(options_) ? &identity : nullptr));
+    ASSIGN_OR_RETURN(grpc_,
+                     GrpcTransport::start(options_.listen_grpc, identity, serving, *agents_));
     return {};
   }
 

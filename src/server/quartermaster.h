@@ -14,6 +14,9 @@ struct QuartermasterOptions {
   std::filesystem::path state;
   std::string listen_grpc = "127.0.0.1:19002";
   std::string listen_rest = "127.0.0.1:18002";
+  // REST over TLS with the server's certificate; kAuto: where REST listens on more than this host.
+  enum class RestTls { kAuto, kOn, kOff };
+  RestTls rest_tls = RestTls::kAuto;
   // "address:port" that agents dial; empty: where gRPC listens.
   std::string advertise;
   // frameworks-hostd's socket; unused when simulated.

@@ -1,243 +1,465 @@
 #include "server/rest_connection.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
-#include <boost/asio/dispatch.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/json.hpp>
-
-#include "model/json.h"
+#include "server/rest_answer.h"
+#include "server/rest_problem.h"
 
 namespace frameworks {
-namespace http = boost::beast::http;
-using boost::beast::error_code;
 namespace {
 
-std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
+using Reading = HttpReading::State;
 
-std::string event(std::string_view name, std::string_view data) {
-  if (name.empty()) return fmt::format("data: {}\n\n", data);
-  return fmt::format("event: {}\ndata: {}\n\n", name, data);
+// Answers to pipelined requests, and events, that are gathered before they are sent.
+constexpr size_t kGather = 64 << 10;
+constexpr std::chrono::seconds kLingerTime{2};
+
+std::string source_of(const std::string& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(address.size() == 4 ? AF_INET : AF_INET6, address.data(), text, sizeof text);
+  return fmt::format("rest {}", text);
 }
 
-std::string json_of(const Method& method, const Message& message) {
-  // The one answer that hands out a secret is the one whose response declares it.
-  const auto* token = method.descriptor->output_type()->FindFieldByName("token");
-  const bool hands_out = token != nullptr && token->options().GetExtension(pb::rules).secret();
-  return json_text(to_json(message, hands_out ? Secrets::kShow : Secrets::kMask));
+std::string_view problem_name(int status) {
+  switch (status) {
+    case 413:
+      return "content-too-large";
+    case 431:
+      return "head-too-large";
+    case 501:
+      return "not-implemented";
+    case 505:
+      return "version-not-supported";
+    default:
+      return "malformed-request";
+  }
+}
+
+void let_go(std::string& text) {
+  text.clear();
+  if (text.capacity() > kGather) text.shrink_to_fit();
 }
 
 }  // namespace
 
-RestConnection::RestConnection(boost::asio::ip::tcp::socket socket,
-                               std::shared_ptr<RestShared> shared)
-    : stream_(std::move(socket)), shared_(std::move(shared)), keep_alive_(stream_.get_executor()) {
-  shared_->open.fetch_add(1);
+void RestConnection::start(Accepted accepted, RestLoop& loop, RestShared& shared) {
+  auto connection = std::make_shared<RestConnection>(std::move(accepted), loop, shared);
+  RestConnection& it = *connection;
+  it.wait(shared.limits.patience);
+  if (loop.add(it.socket_.fd(), std::move(connection))) it.drive();
 }
 
-RestConnection::~RestConnection() { shared_->open.fetch_sub(1); }
+RestConnection::RestConnection(Accepted accepted, RestLoop& loop, RestShared& shared)
+    : loop_(loop),
+      shared_(shared),
+      socket_(std::move(accepted.fd), shared.tls.get()),
+      address_(std::move(accepted.address)),
+      source_(source_of(address_)),
+      trusted_(shared.tls != nullptr || accepted.local) {}
 
-void RestConnection::start() {
-  boost::asio::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->read(); });
+RestConnection::~RestConnection() {
+  release_body();
+  shared_.count.leave(address_);
 }
 
-void RestConnection::stop() {
-  boost::asio::post(stream_.get_executor(), [self = shared_from_this()] { self->close(); });
+void RestConnection::on_ready(bool readable, bool ended) {
+  readable_ |= readable || !socket_.short_read_is_last();
+  ended_ |= ended;
+  drive();
+}
+
+void RestConnection::on_tick(MonoTime now) {
+  if (now >= deadline_) return close();
+  if (state_ != State::kEvents || !out_.empty() || now - silent_since_ < shared_.limits.keep_alive)
+    return;
+  out_ = ": keep-alive\n\n";
+  drive();
 }
 
 void RestConnection::close() {
-  closed_ = true;
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
   events_.reset();
-  keep_alive_.cancel();
-  error_code ignored;
-  stream_.socket().shutdown(boost::asio::ip::tcp::socket::shutdown_both, ignored);
-  stream_.close();
+  if (watching_ != nullptr) end_events({}, static_cast<int>(Code::kCancelled));
+  loop_.remove(*this);
 }
 
-void RestConnection::read() {
-  parser_.emplace();
-  parser_->header_limit(shared_->limits.header_bytes);
-  parser_->body_limit(shared_->limits.body_bytes);
-  stream_.expires_after(shared_->limits.patience);
-  http::async_read(stream_, buffer_, *parser_,
-                   [self = shared_from_this()](error_code error, size_t) { self->on_read(error); });
-}
-
-void RestConnection::on_read(error_code error) {
-  if (error == http::error::body_limit || error == http::error::header_limit) {
-    parser_->get().keep_alive(false);
-    return reply_error(Error(Code::kResourceExhausted, "the request is too large"), "unknown");
+void RestConnection::drive() {
+  while (state_ != State::kClosed) {
+    if (!out_.empty()) {
+      if (!flush()) return;
+    } else if (state_ == State::kReading && use_bytes()) {
+      continue;
+    } else if (state_ == State::kEvents && pump()) {
+      continue;
+    } else if (state_ == State::kWorking || !readable_ || !take_bytes()) {
+      return;
+    }
   }
-  if (error) return close();
-  dispatch();
+}
+
+// False when it has to wait, or is closed.
+bool RestConnection::flush() {
+  if (sent_ == 0) wait(shared_.limits.patience);
+  while (sent_ < out_.size()) {
+    const ssize_t count = socket_.write(std::string_view(out_).substr(sent_));
+    if (count == RestSocket::kWait) return false;
+    if (count <= 0) return close(), false;
+    sent_ += static_cast<size_t>(count);
+  }
+  sent_ = 0;
+  let_go(out_);
+  silent_since_ = loop_.now();
+  switch (state_) {
+    case State::kEnding:
+      socket_.finish();
+      state_ = State::kLinger;
+      wait(kLingerTime);
+      break;
+    case State::kReading:
+      wait(shared_.limits.idle);
+      break;
+    default:
+      deadline_ = MonoTime::max();
+      break;
+  }
+  return true;
+}
+
+// False when nothing came.
+bool RestConnection::take_bytes() {
+  std::vector<char>& scratch = loop_.scratch();
+  const ssize_t count = socket_.read(scratch.data(), scratch.size());
+  if (count == RestSocket::kWait) return readable_ = false;
+  if (count <= 0) return close(), false;
+  const auto size = static_cast<size_t>(count);
+  if (size < scratch.size() && socket_.short_read_is_last() && !ended_) readable_ = false;
+  if (state_ != State::kReading) return true;  // nobody asked for it
+  const std::string_view bytes(scratch.data(), size);
+  // Nothing is kept of what is used at once, the common case.
+  size_t used = 0;
+  if (in_.empty())
+    while (state_ == State::kReading && used < size && out_.size() < kGather) {
+      const size_t step = read_request(bytes.substr(used));
+      if (step == 0) break;
+      used += step;
+    }
+  in_.append(bytes.substr(used));
+  return true;
+}
+
+// False when there is too little to go on.
+bool RestConnection::use_bytes() {
+  size_t used = 0;
+  while (state_ == State::kReading && used < in_.size() && out_.size() < kGather) {
+    const size_t step = read_request(std::string_view(in_).substr(used));
+    if (step == 0) break;
+    used += step;
+  }
+  in_.erase(0, used);
+  if (in_.empty()) let_go(in_);
+  return used > 0 || !out_.empty();
+}
+
+size_t RestConnection::read_request(std::string_view bytes) {
+  if (!head_.empty()) return read_body(bytes);
+  HttpHead head;
+  if (searched_ == 0) wait(shared_.limits.patience);  // the request begins
+  const HttpReading reading = read_http_head(bytes, shared_.limits.header_bytes, searched_, head);
+  if (reading.state == Reading::kMore) return 0;
+  searched_ = 0;
+  if (reading.state == Reading::kRefused)
+    return refuse(problem_name(reading.status), reading.why), 0;
+  if (head.content_length > shared_.limits.body_bytes)
+    return refuse("content-too-large", "the request's body is too large"), 0;
+  if (head.chunked || bytes.size() - head.size < head.content_length)
+    return begin_body(bytes, head);
+  dispatch(head, bytes.substr(head.size, head.content_length));
+  return head.size + head.content_length;
+}
+
+// Whom no body is taken from is told before it is sent, and nothing is held for them.
+size_t RestConnection::begin_body(std::string_view bytes, const HttpHead& head) {
+  const std::string_view path = head.target.substr(0, head.target.find('?'));
+  const auto match = shared_.routes.match(head.method, path);
+  keep_alive_ = false;
+  Caller caller;
+  if (match.route == nullptr) return no_route(head, match.allow), 0;
+  if (auto admitted = admit(head, *match.route->method, caller); !admitted)
+    return send(problem_answer(admitted.error()), false), 0;
+  keep_alive_ = true;
+  if (!head.chunked && !hold_body(head.content_length))
+    return refuse("unavailable", "too many large requests at once"), 0;
+  head_ = bytes.substr(0, head.size);
+  body_size_ = head.content_length;
+  if (head.chunked) chunks_.emplace();
+  if (head.expects_continue) out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+  return head.size;
+}
+
+size_t RestConnection::read_body(std::string_view bytes) {
+  size_t used = 0;
+  if (chunks_) {
+    const size_t before = body_.size();
+    const HttpReading reading = chunks_->feed(bytes, shared_.limits.body_bytes, body_, used);
+    if (!hold_body(body_.size() - before))
+      return refuse("unavailable", "too many large requests at once"), 0;
+    if (reading.state == Reading::kRefused)
+      return refuse(problem_name(reading.status), reading.why), 0;
+    if (reading.state == Reading::kMore) return used;
+  } else {
+    used = std::min(bytes.size(), body_size_ - body_.size());
+    body_.append(bytes.substr(0, used));
+    if (body_.size() < body_size_) return used;
+  }
+  const std::string head_bytes = std::exchange(head_, {});
+  const std::string body = std::exchange(body_, {});
+  chunks_.reset();
+  size_t searched = 0;
+  HttpHead head;
+  read_http_head(head_bytes, shared_.limits.header_bytes, searched, head);
+  dispatch(head, body);
+  release_body();
+  return used;
+}
+
+bool RestConnection::hold_body(size_t bytes) {
+  held_ += bytes;
+  return shared_.body_bytes.fetch_add(bytes) + bytes <= shared_.limits.all_bodies_bytes;
+}
+
+void RestConnection::release_body() { shared_.body_bytes.fetch_sub(std::exchange(held_, 0)); }
+
+// What follows on this connection is not understood any more.
+void RestConnection::refuse(std::string_view problem, std::string_view why) {
+  keep_alive_ = false;
+  head_.clear();
+  let_go(body_);
+  release_body();
+  shared_.serving.metrics.count_request("unknown", "rest",
+                                        static_cast<int>(Code::kInvalidArgument));
+  RestAnswer answer = problem_answer(problem, why);
+  if (answer.status == 503) answer.headers += "Retry-After: 1\r\n";
+  send(answer, false);
 }
 
 // A token in clear text is believed only when it did not cross a network.
-Result<Caller> RestConnection::caller_of(const Method& method) {
-  const std::string_view header = view(parser_->get()[http::field::authorization]);
-  if (!header.empty()) {
-    error_code ignored;
-    const auto remote = stream_.socket().remote_endpoint(ignored).address();
-    const auto local = stream_.socket().local_endpoint(ignored).address();
-    if (!remote.is_loopback() && remote != local)
-      return Error(Code::kUnauthenticated,
-                   "tokens are not accepted over plain HTTP from another host: use gRPC with TLS");
+Status RestConnection::admit(const HttpHead& head, const Method& method, Caller& caller) {
+  const std::string_view header = head.find("authorization");
+  if (!header.empty() && !trusted_)
+    return Error(Code::kUnauthenticated,
+                 "tokens are not accepted over plain HTTP from another host: use TLS");
+  ASSIGN_OR_RETURN(caller, shared_.serving.authentication.identify(header, {}));
+  caller.source = source_;
+  return authorize(method, caller);
+}
+
+bool RestConnection::serve_fixed(const HttpHead& head, std::string_view path) {
+  constexpr std::string_view kProblems = "/v1/problems/";
+  const bool head_only = head.method == "HEAD";
+  if (!head_only && head.method != "GET") return false;
+  RestAnswer out{200, "text/plain; charset=utf-8"};
+  if (path == "/healthz") {
+    out.body = "ok\n";
+  } else if (path == "/metrics") {
+    out.type = "text/plain; version=0.0.4";
+    out.body = shared_.serving.metrics.render();
+  } else if (path.starts_with(kProblems)) {
+    const ProblemType* type = find_problem(path.substr(kProblems.size()));
+    if (type == nullptr) return false;
+    out.body = fmt::format("{} ({})\n{}\n", type->name, type->status, type->help);
+  } else {
+    return false;
   }
-  ASSIGN_OR_RETURN(Caller caller, shared_->serving.authentication.identify(header, {}));
-  RETURN_IF_ERROR(authorize(method, caller));
-  return caller;
+  send(out, head_only);
+  return true;
 }
 
-void RestConnection::dispatch() {
-  const auto& request = parser_->get();
-  const std::string_view target = view(request.target());
-  const std::string_view path = target.substr(0, target.find('?'));
+void RestConnection::no_route(const HttpHead& head, const std::string& allow) {
+  if (head.method == "OPTIONS" && (!allow.empty() || head.target == "*"))
+    return send(
+        {204,
+         {},
+         {},
+         fmt::format("Allow: {}\r\n", allow.empty() ? "GET, HEAD, POST, DELETE, OPTIONS" : allow)},
+        false);
+  shared_.serving.metrics.count_request("unknown", "rest", static_cast<int>(Code::kNotFound));
+  if (allow.empty())
+    return send(problem_answer(Error(Code::kNotFound, "no such path")), head.method == "HEAD");
+  RestAnswer answer = problem_answer(
+      "method-not-allowed", fmt::format("{} is not served here: use {}", head.method, allow));
+  answer.headers += fmt::format("Allow: {}\r\n", allow);
+  send(answer, head.method == "HEAD");
+}
+
+void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
+  keep_alive_ = head.keep_alive;
+  const std::string_view path = head.target.substr(0, head.target.find('?'));
   const std::string_view query =
-      path.size() < target.size() ? target.substr(path.size() + 1) : std::string_view();
-  if (request.method() == http::verb::get && path == "/healthz")
-    return send(200, "text/plain", "ok\n");
-  if (request.method() == http::verb::get && path == "/metrics")
-    return send(200, "text/plain; version=0.0.4", shared_->serving.metrics.render());
-  auto match = shared_->routes.match(view(request.method_string()), path);
-  if (!match) return reply_error(match.error(), "unknown");
-  const Method& method = *match->method;
-  auto caller = caller_of(method);
-  if (!caller) return reply_error(caller.error(), method.name);
-  std::shared_ptr<Message> message(method.request->New());
-  Status good = fill_request(*match, query, request.body(), *message);
-  if (good) good = check_request(*message);
-  if (!good) return reply_error(good.error(), method.name);
-  if (method.runs == Runs::kInline) return answer(method, *caller, message);
-  stream_.expires_never();
-  const bool accepted =
-      shared_->serving.workers.try_post([self = shared_from_this(), &method, caller = *caller,
-                                         message] { self->answer(method, caller, message); });
+      path.size() < head.target.size() ? head.target.substr(path.size() + 1) : std::string_view();
+  const auto match = shared_.routes.match(head.method, path);
+  if (match.route == nullptr) return serve_fixed(head, path) ? void() : no_route(head, match.allow);
+  const Method& method = *match.route->method;
+  const auto exchange = std::make_shared<Exchange>();
+  exchange->route = match.route;
+  exchange->head_only = head.method == "HEAD";
+  exchange->began = loop_.now();
+  match.route->calls->begin();
+  if (auto admitted = admit(head, method, exchange->caller); !admitted)
+    return finish(*exchange, problem_of_call(*exchange, admitted.error()));
+  const bool fits =
+      accepts(head.find("accept"), method.stream ? "text/event-stream" : "application/json");
+  if (!fits)
+    return finish(*exchange, problem_answer("not-acceptable",
+                                            method.stream ? "this answers with text/event-stream"
+                                                          : "this answers with application/json"));
+  if (!body.empty() && !is_json_type(head.find("content-type")))
+    return finish(*exchange,
+                  problem_answer("unsupported-media-type", "the body must be application/json"));
+  exchange->conditions = read_conditions(head);
+  exchange->request.reset(method.request->New());
+  Status good = fill_request(match, query, body, *exchange->request);
+  if (good) good = apply_conditions(head, exchange->conditions, *match.route, *exchange->request);
+  if (good) good = check_request(*exchange->request);
+  if (!good) return finish(*exchange, problem_of_call(*exchange, good.error()));
+  answer(exchange);
+}
+
+void RestConnection::answer(const ExchangePtr& exchange) {
+  const Method& method = *exchange->route->method;
+  if (method.stream && exchange->head_only) return finish(*exchange, {200, "text/event-stream"});
+  if (method.ready) {
+    auto ready = method.ready(exchange->caller, *exchange->request);
+    if (!ready) return finish(*exchange, problem_of_call(*exchange, ready.error()));
+    if (*ready != nullptr) return send_ready(*exchange, **ready);
+  }
+  if (!method.stream && method.runs == Runs::kInline) return finish(*exchange, compute(*exchange));
+  state_ = State::kWorking;
+  deadline_ = MonoTime::max();
+  const bool accepted = shared_.serving.workers.try_post([self = shared_from_this(), exchange] {
+    if (exchange->route->method->stream) return self->open_events(exchange);
+    self->loop_.post([self, exchange, answer = compute(*exchange)] {
+      self->finish(*exchange, answer);
+      self->drive();
+    });
+  });
   if (!accepted)
-    reply_error(Error(Code::kResourceExhausted, "the server is busy: try again"), method.name);
+    finish(*exchange,
+           problem_answer(Error(Code::kResourceExhausted, "the server is busy: try again")));
 }
 
-// On the strand or on a worker.
-void RestConnection::answer(const Method& method, const Caller& caller,
-                            const std::shared_ptr<Message>& request) {
-  if (method.stream) return open_events(method, caller, request);
+RestAnswer RestConnection::problem_of_call(const Exchange& exchange, const Error& error) {
+  if (error.code() == Code::kAborted && exchange.conditions.if_match != 0) {
+    RestAnswer answer = problem_answer("precondition-failed", error.message());
+    answer.code = static_cast<int>(error.code());
+    return answer;
+  }
+  return problem_answer(error);
+}
+
+// On the loop's thread or on a worker.
+RestAnswer RestConnection::compute(const Exchange& exchange) {
+  const Method& method = *exchange.route->method;
   std::unique_ptr<Message> response(method.response->New());
-  const Status status = method.unary(caller, *request, *response);
-  Result<std::string> body = status ? Result<std::string>(json_of(method, *response))
-                                    : Result<std::string>(status.error());
-  boost::asio::dispatch(
-      stream_.get_executor(),
-      [self = shared_from_this(), &method, body = std::move(body)] { self->reply(method, body); });
+  const Status status = method.unary(exchange.caller, *exchange.request, *response);
+  if (!status) return problem_of_call(exchange, status.error());
+  RestAnswer answer;
+  const int64_t version = version_of(*exchange.route, *response);
+  if (version > 0) answer.headers = etag_header(version);
+  const auto* unchanged = response->GetDescriptor()->FindFieldByName("not_modified");
+  const bool same =
+      (version > 0 && version == exchange.conditions.if_none_match) ||
+      (unchanged != nullptr && response->GetReflection()->GetBool(*response, unchanged));
+  if (same)
+    answer.status = 304;
+  else
+    answer.body = body_of(*exchange.route, *response);
+  return answer;
 }
 
-void RestConnection::reply(const Method& method, const Result<std::string>& body) {
-  if (!body) return reply_error(body.error(), method.name);
-  shared_->serving.metrics.count_request(method.name, "rest", 0);
-  send(200, "application/json", *body);
+void RestConnection::send_ready(const Exchange& exchange, const ReadyAnswer& ready) {
+  RestAnswer answer;
+  if (ready.revision > 0) answer.headers = etag_header(ready.revision);
+  if (ready.not_modified ||
+      (ready.revision > 0 && ready.revision == exchange.conditions.if_none_match))
+    answer.status = 304;
+  else
+    answer.body = ready.json;
+  finish(exchange, answer);
 }
 
-void RestConnection::reply_error(const Error& error, std::string_view method) {
-  shared_->serving.metrics.count_request(method, "rest", static_cast<int>(error.code()));
-  send(static_cast<unsigned>(http_status(error.code())), "application/problem+json",
-       json_text(problem(error)));
+void RestConnection::finish(const Exchange& exchange, const RestAnswer& answer) {
+  exchange.route->calls->end(answer.code, loop_.now() - exchange.began, answer.body.size());
+  send(answer, exchange.head_only);
 }
 
-void RestConnection::send(unsigned status, std::string_view type, std::string body) {
-  if (closed_) return;
-  const bool keep = parser_->get().keep_alive();
-  response_ = Response(http::int_to_status(status), 11);
-  response_.set(http::field::content_type, boost::beast::string_view(type.data(), type.size()));
-  response_.set(http::field::cache_control, "no-store");
-  response_.set("X-Content-Type-Options", "nosniff");
-  if (status == 401) response_.set(http::field::www_authenticate, "Bearer");
-  response_.keep_alive(keep);
-  response_.body() = std::move(body);
-  response_.prepare_payload();
-  stream_.expires_after(shared_->limits.patience);
-  http::async_write(stream_, response_, [self = shared_from_this()](error_code error, size_t) {
-    self->on_sent(error);
-  });
+void RestConnection::send(const RestAnswer& answer, bool head_only) {
+  if (state_ == State::kClosed) return;
+  write_answer(answer, loop_.date(), keep_alive_, head_only, out_);
+  state_ = keep_alive_ ? State::kReading : State::kEnding;
 }
 
-void RestConnection::on_sent(error_code error) {
-  if (error || !response_.keep_alive()) return close();
-  read();
-}
-
-void RestConnection::open_events(const Method& method, const Caller& caller,
-                                 const std::shared_ptr<Message>& request) {
-  auto stream = method.stream(caller, *request, [weak = weak_from_this()] {
-    auto self = weak.lock();
-    if (self == nullptr || self->poked_.exchange(true)) return;
-    boost::asio::post(self->stream_.get_executor(), [self] { self->pump(); });
-  });
+// On a worker.
+void RestConnection::open_events(const ExchangePtr& exchange) {
+  auto stream = exchange->route->method->stream(
+      exchange->caller, *exchange->request, [weak = weak_from_this()] {
+        auto self = weak.lock();
+        if (self == nullptr || self->poked_.exchange(true)) return;
+        self->loop_.post([self] { self->drive(); });
+      });
   auto opened = std::make_shared<Result<std::unique_ptr<ReplyStream>>>(std::move(stream));
-  boost::asio::dispatch(stream_.get_executor(), [self = shared_from_this(), &method, opened] {
-    if (!*opened) return self->reply_error(opened->error(), method.name);
-    self->start_events(method, std::move(**opened));
+  loop_.post([self = shared_from_this(), exchange, opened] {
+    if (!*opened)
+      self->finish(*exchange, problem_of_call(*exchange, opened->error()));
+    else
+      self->start_events(exchange, std::move(**opened));
+    self->drive();
   });
 }
 
-void RestConnection::start_events(const Method& method, std::unique_ptr<ReplyStream> stream) {
-  if (closed_) return;
-  method_ = &method;
+void RestConnection::start_events(const ExchangePtr& exchange,
+                                  std::unique_ptr<ReplyStream> stream) {
+  watching_ = exchange;
+  if (state_ == State::kClosed) return end_events({}, static_cast<int>(Code::kCancelled));
+  state_ = State::kEvents;
   events_ = std::move(stream);
-  watch_for_close();
-  arm_keep_alive();
   // Without a length: the end of the connection is the end of the stream.
-  write_event(
-      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
+  out_ += fmt::format(
+      "HTTP/1.1 200 OK\r\nDate: {}\r\nContent-Type: text/event-stream\r\nCache-Control: "
+      "no-store\r\n"
+      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\nretry: 2000\n\n",
+      loop_.date());
 }
 
-// A reader that leaves is noticed although nothing more is expected of it.
-void RestConnection::watch_for_close() {
-  stream_.socket().async_read_some(boost::asio::buffer(&in_, 1),
-                                   [self = shared_from_this()](error_code error, size_t) {
-                                     if (error) return self->close();
-                                     self->watch_for_close();
-                                   });
-}
-
-void RestConnection::arm_keep_alive() {
-  keep_alive_.expires_after(shared_->limits.keep_alive);
-  keep_alive_.async_wait([self = shared_from_this()](error_code error) {
-    if (error || self->closed_) return;
-    if (!self->writing_) self->write_event(": keep-alive\n\n");
-    self->arm_keep_alive();
-  });
-}
-
-void RestConnection::pump() {
-  if (writing_ || closed_ || events_ == nullptr) return;
+// Called when nothing is left to send, so that a slow reader holds one batch at most.
+bool RestConnection::pump() {
   poked_.store(false);
-  std::unique_ptr<Message> message(method_->response->New());
-  auto state = events_->next(*message);
-  if (!state)
-    return end_events(event("error", json_text(problem(state.error()))),
-                      static_cast<int>(state.error().code()));
-  if (*state == ReplyStream::State::kWait) return;
-  if (*state == ReplyStream::State::kEnd) return end_events(event("end", "{}"), 0);
-  write_event(event("", json_of(*method_, *message)));
+  while (state_ == State::kEvents && out_.size() < kGather) {
+    std::unique_ptr<Message> message(watching_->route->method->response->New());
+    auto state = events_->next(*message);
+    if (!state) {
+      end_events(named_event("error", problem_answer(state.error()).body),
+                 static_cast<int>(state.error().code()));
+    } else if (*state == ReplyStream::State::kWait) {
+      break;
+    } else if (*state == ReplyStream::State::kEnd) {
+      end_events(named_event("end", "{}"), 0);
+    } else {
+      out_ += event_of(*watching_->route, *message);
+    }
+  }
+  event_bytes_ += out_.size();
+  return !out_.empty();
 }
 
-void RestConnection::end_events(std::string last, int code) {
-  shared_->serving.metrics.count_request(method_->name, "rest", code);
-  last_ = true;
-  write_event(std::move(last));
-}
-
-void RestConnection::write_event(std::string text) {
-  writing_ = true;
-  out_ = std::move(text);
-  // A reader that does not take an event in time is let go.
-  stream_.expires_after(shared_->limits.patience);
-  boost::asio::async_write(stream_, boost::asio::buffer(out_),
-                           [self = shared_from_this()](error_code error, size_t) {
-                             self->writing_ = false;
-                             if (error || self->last_) return self->close();
-                             self->stream_.expires_never();
-                             self->pump();
-                           });
+void RestConnection::end_events(std::string_view last, int code) {
+  watching_->route->calls->end(code, loop_.now() - watching_->began, event_bytes_);
+  watching_.reset();
+  if (state_ == State::kClosed) return;
+  out_ += last;
+  events_.reset();
+  state_ = State::kEnding;
 }
 
 }  // namespace frameworks

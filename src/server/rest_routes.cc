@@ -1,205 +1,122 @@
 #include "server/rest_routes.h"
 
-#include <fmt/format.h>
-
-#include <boost/json.hpp>
-#include <charconv>
+#include <algorithm>
+#include <set>
 
 #include "base/text.h"
-#include "model/json.h"
-#include "server/grpc_status.h"
 
 namespace frameworks {
 namespace {
 
+using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 
-bool is_variable(std::string_view segment) { return segment.starts_with('{'); }
+struct Split {
+  std::array<std::string_view, RestRoutes::kMaxSegments> segments{};
+  size_t count = 0;  // 0: no path that could be served
+};
 
 // "/v1/nodes/a" → {"v1", "nodes", "a"}
-std::vector<std::string> segments_of(std::string_view path) {
-  if (path.starts_with('/')) path.remove_prefix(1);
-  return split(path, '/');
-}
-
-const FieldDescriptor* find_field(const Message& message, const std::string& name) {
-  const auto* descriptor = message.GetDescriptor();
-  const auto* field = descriptor->FindFieldByName(name);
-  return field != nullptr ? field : descriptor->FindFieldByCamelcaseName(name);
-}
-
-// Text of a query or path as the JSON that the field's type wants; text that does not fit is left
-// as it is, for from_json() to refuse by name.
-boost::json::value json_value(const FieldDescriptor& field, const std::string& text) {
-  switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-    case FieldDescriptor::CPPTYPE_INT64:
-    case FieldDescriptor::CPPTYPE_UINT32:
-    case FieldDescriptor::CPPTYPE_UINT64: {
-      int64_t number = 0;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-      if (error == std::errc() && end == text.data() + text.size()) return number;
-      return boost::json::value(text);
-    }
-    case FieldDescriptor::CPPTYPE_BOOL:
-      if (text == "true" || text == "1" || text.empty()) return true;
-      if (text == "false" || text == "0") return false;
-      return boost::json::value(text);
-    default:
-      return boost::json::value(text);
+Split split_path(std::string_view path) {
+  Split out;
+  if (!path.starts_with('/')) return out;
+  path.remove_prefix(1);
+  while (true) {
+    const size_t slash = path.find('/');
+    if (out.count == RestRoutes::kMaxSegments) return {};
+    out.segments[out.count++] = path.substr(0, slash);
+    if (slash == std::string_view::npos) return out;
+    path.remove_prefix(slash + 1);
   }
 }
 
-Status put(const Message& request, const std::string& name, const std::string& text,
-           boost::json::object& into) {
-  const FieldDescriptor* field = find_field(request, name);
-  if (field == nullptr) return Error::invalid({{{}, 0, "", name, "unknown parameter"}});
-  const std::string key = field->json_name();
-  if (!field->is_repeated()) {
-    into[key] = json_value(*field, text);
-    return {};
-  }
-  if (!into.contains(key)) into[key] = boost::json::array();
-  if (!into[key].is_array())
-    return Error::invalid({{{}, 0, "", name, "is given both in the query and in the body"}});
-  into[key].as_array().push_back(json_value(*field, text));
-  return {};
+bool fits(const RestRoute& route, const Split& path) {
+  if (route.segments.size() != path.count) return false;
+  for (size_t i = 0; i < path.count; ++i)
+    if (route.variables[i] == nullptr ? route.segments[i] != path.segments[i]
+                                      : path.segments[i].empty())
+      return false;
+  return true;
 }
 
-Status put_query(const Message& request, std::string_view query, boost::json::object& into) {
-  for (const std::string& pair : split(query, '&')) {
-    if (pair.empty()) continue;
-    const size_t equals = pair.find('=');
-    const std::string_view text = pair;
-    ASSIGN_OR_RETURN(const std::string name, percent_decode(text.substr(0, equals), Plus::kSpace));
-    ASSIGN_OR_RETURN(
-        const std::string value,
-        percent_decode(equals == std::string::npos ? std::string_view() : text.substr(equals + 1),
-                       Plus::kSpace));
-    RETURN_IF_ERROR(put(request, name, value, into));
-  }
-  return {};
+size_t variables_of(const RestRoute& route) {
+  return static_cast<size_t>(std::count_if(route.variables.begin(), route.variables.end(),
+                                           [](const auto* field) { return field != nullptr; }));
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
+// A stream's events carry the place from which another stream may continue.
+void find_resume(RestRoute& route, const Descriptor& request, const Descriptor& response) {
+  route.resume = request.FindFieldByName("from_revision");
+  if (route.resume == nullptr) route.resume = request.FindFieldByName("after");
+  if (const auto* revision = response.FindFieldByName("revision")) route.event_id = {revision};
+  if (const auto* event = response.FindFieldByName("event"))
+    if (event->message_type() != nullptr)
+      if (const auto* sequence = event->message_type()->FindFieldByName("sequence"))
+        route.event_id = {event, sequence};
+}
+
+RestRoute route_of(const Method& method, Metrics& metrics) {
+  RestRoute route;
+  route.method = &method;
+  const Descriptor& request = *method.descriptor->input_type();
+  const Descriptor& response = *method.descriptor->output_type();
+  std::string path = method.http.path();
+  route.segments = split(std::string_view(path).substr(1), '/');
+  for (const std::string& segment : route.segments) {
+    const bool variable = segment.starts_with('{') && segment.ends_with('}');
+    route.variables.push_back(
+        variable ? request.FindFieldByName(segment.substr(1, segment.size() - 2)) : nullptr);
+    CHECK(!variable || (route.variables.back() != nullptr &&
+                        route.variables.back()->type() == FieldDescriptor::TYPE_STRING));
+  }
+  CHECK(route.segments.size() <= RestRoutes::kMaxSegments);
+  route.if_none_match = request.FindFieldByName("if_none_match");
+  route.if_revision = request.FindFieldByName("if_revision");
+  if (method.stream) find_resume(route, request, response);
+  const auto* token = response.FindFieldByName("token");
+  route.shows_secret = token != nullptr && token->options().GetExtension(pb::rules).secret();
+  const auto* resource = response.FindFieldByName("resource");
+  route.tagged =
+      method.http.verb() == "GET" && !method.stream &&
+      (route.if_none_match != nullptr || (resource != nullptr && !resource->is_repeated()));
+  route.calls = &metrics.series(method.name, "rest", method.stream != nullptr);
+  return route;
 }
 
 }  // namespace
 
-RestRoutes::RestRoutes(const Api& api) {
+RestRoutes::RestRoutes(const Api& api, Metrics& metrics) {
   for (const auto& method : api.methods()) {
     if (method->http.path().empty()) continue;
-    Route route{segments_of(method->http.path()), method.get()};
-    for (const Route& other : routes_)
+    RestRoute route = route_of(*method, metrics);
+    for (const RestRoute& other : routes_)
       CHECK(other.segments != route.segments || other.method->http.verb() != method->http.verb());
     routes_.push_back(std::move(route));
   }
+  std::stable_sort(routes_.begin(), routes_.end(), [](const RestRoute& a, const RestRoute& b) {
+    return variables_of(a) < variables_of(b);
+  });
 }
 
-Result<RestRoutes::Match> RestRoutes::match(std::string_view verb, std::string_view path) const {
-  const std::vector<std::string> segments = segments_of(path);
-  bool other_verb = false;
-  for (const Route& route : routes_) {
-    if (route.segments.size() != segments.size()) continue;
-    Match match{route.method, {}};
-    bool same = true;
-    for (size_t i = 0; same && i < segments.size(); ++i) {
-      const std::string& pattern = route.segments[i];
-      if (!is_variable(pattern)) {
-        same = pattern == segments[i];
-        continue;
-      }
-      ASSIGN_OR_RETURN(match.variables[pattern.substr(1, pattern.size() - 2)],
-                       percent_decode(segments[i], Plus::kLiteral));
-    }
-    if (!same) continue;
-    if (route.method->http.verb() == verb) return match;
-    other_verb = true;
-  }
-  if (other_verb)
-    return Error(Code::kUnimplemented, fmt::format("{} is not served for {}", verb, path));
-  return Error(Code::kNotFound, fmt::format("no such path: {}", path));
+RestRoutes::Match RestRoutes::match(std::string_view verb, std::string_view path) const {
+  const Split split = split_path(path);
+  const std::string_view wanted = verb == "HEAD" ? "GET" : verb;
+  for (const RestRoute& route : routes_)
+    if (fits(route, split) && route.method->http.verb() == wanted)
+      return {&route, {}, split.segments};
+  return {nullptr, allow(path), {}};
 }
 
-Status fill_request(const RestRoutes::Match& match, std::string_view query, std::string_view body,
-                    Message& request) {
-  boost::json::object fields;
-  if (!trim(body).empty()) {
-    ASSIGN_OR_RETURN(boost::json::value parsed, parse_json(body));
-    if (!parsed.is_object()) return Error(Code::kInvalidArgument, "the body must be a JSON object");
-    fields = std::move(parsed.as_object());
-  }
-  RETURN_IF_ERROR(put_query(request, query, fields));
-  for (const auto& [name, value] : match.variables)
-    RETURN_IF_ERROR(put(request, name, value, fields));
-  return from_json(fields, request);
-}
-
-int http_status(Code code) {
-  switch (code) {
-    case Code::kInvalidArgument:
-      return 400;
-    case Code::kUnauthenticated:
-      return 401;
-    case Code::kPermissionDenied:
-      return 403;
-    case Code::kNotFound:
-      return 404;
-    case Code::kAlreadyExists:
-    case Code::kAborted:
-    case Code::kFailedPrecondition:
-      return 409;
-    case Code::kOutOfRange:
-      return 410;  // the revision is gone
-    case Code::kResourceExhausted:
-      return 429;
-    case Code::kCancelled:
-      return 499;
-    case Code::kUnimplemented:
-      return 405;
-    case Code::kUnavailable:
-      return 503;
-    case Code::kDeadlineExceeded:
-      return 504;
-    case Code::kUnknown:
-    case Code::kInternal:
-    case Code::kDataLoss:
-      return 500;
-  }
-  return 500;
-}
-
-boost::json::value problem(const Error& error) {
-  boost::json::object out{{"type", "about:blank"},
-                          {"title", code_name(error.code())},
-                          {"status", http_status(error.code())},
-                          {"detail", error.message()},
-                          {"code", code_name(error.code())}};
-  if (!error.violations().empty())
-    out["violations"] = to_json(to_proto(error.violations())).as_object()["violations"];
-  return out;
-}
-
-Result<std::string> percent_decode(std::string_view text, Plus plus) {
+std::string RestRoutes::allow(std::string_view path) const {
+  const Split split = split_path(path);
+  std::set<std::string> verbs;
+  for (const RestRoute& route : routes_)
+    if (fits(route, split)) verbs.insert(route.method->http.verb());
+  if (verbs.empty()) return {};
+  if (verbs.contains("GET")) verbs.insert("HEAD");
+  verbs.insert("OPTIONS");
   std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+' && plus == Plus::kSpace) {
-      out += ' ';
-    } else if (text[i] != '%') {
-      out += text[i];
-    } else {
-      const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-      if (high < 0 || low < 0)
-        return Error(Code::kInvalidArgument, fmt::format("\"{}\": broken percent-encoding", text));
-      out += static_cast<char>(high * 16 + low);
-      i += 2;
-    }
-  }
+  for (const std::string& verb : verbs) out += (out.empty() ? "" : ", ") + verb;
   return out;
 }
 

@@ -1,50 +1,59 @@
-// REST from the API table: which method a path means, its request from path, query and body, and
-// errors as problem documents (RFC 9457). Pure.
+// Which method of the API table a REST request means. Pure.
 #pragma once
 
-#include <boost/json/value.hpp>
-#include <map>
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "server/api.h"
+#include "server/metrics.h"
 
 namespace frameworks {
+
+// A method with a route, and what its messages' fields mean to HTTP.
+struct RestRoute {
+  using Field = google::protobuf::FieldDescriptor;
+
+  const Method* method = nullptr;
+  std::vector<std::string> segments;    // "{name}" for a variable
+  std::vector<const Field*> variables;  // by segment; null: a literal
+  // Of the request: `if_none_match` (If-None-Match), `if_revision` (If-Match), and the field from
+  // which a stream continues (Last-Event-ID).
+  const Field* if_none_match = nullptr;
+  const Field* if_revision = nullptr;
+  const Field* resume = nullptr;
+  // Of the response: where an event's id is: a field, or a field within one.
+  std::vector<const Field*> event_id;
+  // The response hands a secret out, the one time that it is shown.
+  bool shows_secret = false;
+  // The response carries a version of what it shows: `revision` of a context, or of the resource.
+  bool tagged = false;
+  CallSeries* calls = nullptr;
+};
 
 class RestRoutes {
  public:
   // Takes every method with a route. CHECKs that no two routes collide.
-  explicit RestRoutes(const Api& api);
+  RestRoutes(const Api& api, Metrics& metrics);
+  RestRoutes(const RestRoutes&) = delete;
+  RestRoutes& operator=(const RestRoutes&) = delete;
 
+  static constexpr size_t kMaxSegments = 8;
   struct Match {
-    const Method* method = nullptr;
-    std::map<std::string, std::string> variables;  // decoded
+    // Null: no such path, or, when `allow` is set, none for this verb.
+    const RestRoute* route = nullptr;
+    std::string allow;                                      // "GET, HEAD, OPTIONS"
+    std::array<std::string_view, kMaxSegments> segments{};  // of the path, not decoded
   };
-  // kNotFound for an unknown path; kUnimplemented when the path is served for other verbs only.
-  // `path` without the query.
-  [[nodiscard]] Result<Match> match(std::string_view verb, std::string_view path) const;
+  // `path` without the query. HEAD finds what GET does.
+  [[nodiscard]] Match match(std::string_view verb, std::string_view path) const;
+  // The verbs of a path, as in the header Allow; empty: no such path.
+  [[nodiscard]] std::string allow(std::string_view path) const;
+  [[nodiscard]] const std::vector<RestRoute>& routes() const { return routes_; }
 
  private:
-  struct Route {
-    std::vector<std::string> segments;  // "{name}" for a variable
-    const Method* method = nullptr;
-  };
-  std::vector<Route> routes_;
+  std::vector<RestRoute> routes_;  // literal paths before those with variables
 };
-
-// Fills an empty request from the route's variables, the query ("a=1&b=2"; a repeated name makes a
-// list) and the JSON body (empty: none). kInvalidArgument with every violation.
-Status fill_request(const RestRoutes::Match& match, std::string_view query, std::string_view body,
-                    Message& request);
-
-// The HTTP status of an error's code.
-int http_status(Code code);
-// {"type", "title", "status", "detail", "code", "violations"}
-boost::json::value problem(const Error& error);
-
-// Percent-decoding (RFC 3986); `plus` also reads "+" as a space, as in queries.
-enum class Plus { kLiteral, kSpace };
-Result<std::string> percent_decode(std::string_view text, Plus plus);
 
 }  // namespace frameworks

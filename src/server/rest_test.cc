@@ -2,7 +2,7 @@
 
 #include "frameworks/v1/fleet_api.pb.h"
 #include "server/api_fixture.h"
-#include "server/rest_routes.h"
+#include "server/rest_request.h"
 
 namespace frameworks {
 namespace {
@@ -120,10 +120,10 @@ TEST_F(RestTest, LargeHeadersAndBodiesAreRefusedAndTheConnectionClosed) {
   serve(limits);
   HttpClient body(rest_->port());
   EXPECT_EQ(body.request("POST", "/v1/jointokens", kAdminToken, std::string(2000, ' ')).status,
-            429);
+            413);
   EXPECT_EQ(body.read_all(), "");
   HttpClient header(rest_->port());
-  EXPECT_EQ(header.request("GET", "/healthz", std::string(4000, 'x')).status, 429);
+  EXPECT_EQ(header.request("GET", "/healthz", std::string(4000, 'x')).status, 431);
 }
 
 TEST_F(RestTest, ConnectionsBeyondTheLimitAreClosed) {
@@ -154,7 +154,8 @@ TEST_F(RestTest, StreamsAsServerSentEventsWithSignsOfLife) {
   client.send(std::string("GET /v1/watch HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ") +
               kViewerToken + "\r\n\r\n");
   EXPECT_NE(client.read_until("\r\n\r\n").find("text/event-stream"), std::string::npos);
-  EXPECT_EQ(client.read_until("\n\n"), "data: {\"revision\":7}\n\n");
+  EXPECT_EQ(client.read_until("\n\n"), "retry: 2000\n\n");
+  EXPECT_EQ(client.read_until("\n\n"), "id: 7\ndata: {\"revision\":7}\n\n");
   EXPECT_EQ(client.read_until("\n\n"), ": keep-alive\n\n");
 }
 
@@ -176,6 +177,125 @@ TEST_F(RestTest, ShowsItsCounters) {
                 .body.find("quartermaster_requests_total{method=\"frameworks.v1.Fleet/"
                            "Get\",transport=\"rest\",code=\"ok\"} 1\n"),
             std::string::npos);
+}
+
+TEST_F(RestTest, ProblemsHaveStableTypesThatExplainThemselves) {
+  serve();
+  const auto document = boost::json::parse(get("/v1/resources/nodes/none").body).as_object();
+  EXPECT_EQ(document.at("type"), "/v1/problems/not-found");
+  const auto explained = get(std::string(document.at("type").as_string()));
+  EXPECT_EQ(explained.status, 200);
+  EXPECT_NE(explained.body.find("not-found (404)"), std::string::npos);
+  EXPECT_EQ(get("/v1/problems/of-my-own").status, 404);
+}
+
+TEST_F(RestTest, TellsWhichVerbsAPathIsServedFor) {
+  serve();
+  HttpClient client(rest_->port());
+  const auto wrong = client.request("PUT", "/v1/resources/nodes/a", kAdminToken);
+  EXPECT_EQ(wrong.status, 405);
+  EXPECT_NE(wrong.head.find("Allow: GET, HEAD, OPTIONS\r\n"), std::string::npos) << wrong.head;
+  const auto options = client.request("OPTIONS", "/v1/jointokens");
+  EXPECT_EQ(options.status, 204);
+  EXPECT_NE(options.head.find("Allow: OPTIONS, POST\r\n"), std::string::npos) << options.head;
+  EXPECT_EQ(client.request("OPTIONS", "/v1/nonsense").status, 404);
+}
+
+TEST_F(RestTest, HeadIsGetWithoutItsBody) {
+  serve();
+  HttpClient client(rest_->port());
+  client.send(std::string("HEAD /v1/resources/nodes/core-1 HTTP/1.1\r\nHost: a\r\nAuthorization: "
+                          "Bearer ") +
+              kAdminToken + "\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string head = client.read_until("\r\n\r\n");
+  EXPECT_NE(head.find("200 OK"), std::string::npos);
+  EXPECT_NE(head.find("Content-Length: 14\r\n"), std::string::npos) << head;
+  EXPECT_EQ(client.read_response().body, "ok\n");
+}
+
+TEST_F(RestTest, ChecksWhatIsSentAndWhatIsWanted) {
+  serve();
+  const auto status = [&](const std::string& verb, const std::string& path,
+                          const std::string& headers, const std::string& body) {
+    HttpClient client(rest_->port());
+    client.send(verb + " " + path + " HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + kAdminToken +
+                "\r\n" + headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+                body);
+    return client.read_response().status;
+  };
+  const std::string body = R"({"cluster":"a"})";
+  EXPECT_EQ(status("POST", "/v1/jointokens", "Content-Type: text/plain\r\n", body), 415);
+  EXPECT_EQ(
+      status("POST", "/v1/jointokens", "Content-Type: application/json; charset=utf-8\r\n", body),
+      200);
+  EXPECT_EQ(status("GET", "/v1/resources/nodes/a", "Accept: text/html\r\n", ""), 406);
+  EXPECT_EQ(status("GET", "/v1/resources/nodes/a", "Accept: text/html, */*;q=0.1\r\n", ""), 200);
+  EXPECT_EQ(status("GET", "/v1/watch", "Accept: application/json\r\n", ""), 406);
+}
+
+TEST_F(RestTest, AnswersWithBytesThatExistAlready) {
+  api_.add_ready<pb::GetRequest>(
+      "frameworks.v1.Fleet/Get", [](const Caller&, const auto& request) -> Result<Ready> {
+        if (request.name() != "ready") return Ready();
+        return std::make_shared<const ReadyAnswer>(ReadyAnswer{"", R"({"ready":1})", 17, false});
+      });
+  serve();
+  const auto first = get("/v1/resources/nodes/ready");
+  EXPECT_EQ(first.body, R"({"ready":1})");
+  EXPECT_NE(first.head.find("ETag: \"17\"\r\n"), std::string::npos) << first.head;
+  EXPECT_EQ(get("/v1/resources/nodes/other").body, R"({"revision":5})");
+  HttpClient client(rest_->port());
+  client.send(std::string("GET /v1/resources/nodes/ready HTTP/1.1\r\nHost: a\r\nIf-None-Match: "
+                          "\"17\"\r\nAuthorization: Bearer ") +
+              kAdminToken + "\r\n\r\n");
+  const auto again = client.read_response();
+  EXPECT_EQ(again.status, 304);
+  EXPECT_EQ(again.body, "");
+}
+
+TEST_F(RestTest, TakesBodiesInChunksAndPiecesAndManyRequestsAtOnce) {
+  serve();
+  HttpClient client(rest_->port());
+  client.send(std::string("POST /v1/jointokens HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked"
+                          "\r\nAuthorization: Bearer ") +
+              kAdminToken + "\r\n\r\n8\r\n{\"cluste\r\n");
+  client.send("7\r\nr\":\"a\"}\r\n0\r\n\r\n");
+  EXPECT_EQ(client.read_response().body, R"({"token":"name.secret"})");
+  std::string many;
+  for (int i = 0; i < 500; ++i) many += "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+  client.send(many);
+  for (int i = 0; i < 500; ++i) ASSERT_EQ(client.read_response().body, "ok\n");
+}
+
+TEST_F(RestTest, NothingIsHeldForABodyOfWhomNoneIsTaken) {
+  serve();
+  HttpClient client(rest_->port());
+  client.send("POST /v1/jointokens HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\n{");
+  EXPECT_EQ(client.read_response().status, 401);
+  EXPECT_EQ(client.read_all(), "");
+}
+
+TEST_F(RestTest, OneAddressCannotTakeAllConnections) {
+  RestLimits limits;
+  limits.connections = 100;
+  limits.per_address = 2;
+  serve(limits);
+  HttpClient first(rest_->port());
+  HttpClient second(rest_->port());
+  EXPECT_EQ(first.request("GET", "/healthz").status, 200);
+  EXPECT_EQ(second.request("GET", "/healthz").status, 200);
+  HttpClient third(rest_->port());
+  EXPECT_EQ(third.read_all(), "");
+  EXPECT_EQ(rest_->connections().refused(), 1U);
+}
+
+TEST_F(RestTest, AStreamContinuesWhereTheClientsLastEventWas) {
+  serve();
+  HttpClient client(rest_->port());
+  client.send(std::string("GET /v1/watch HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 1\r\n"
+                          "Authorization: Bearer ") +
+              kViewerToken + "\r\n\r\n");
+  EXPECT_EQ(client.read_response().status, 410);  // what the test's handler says to revision 1
 }
 
 TEST(PercentDecode, ReadsWhatIsWellFormedOnly) {

@@ -26,6 +26,12 @@ class Workers {
   // For follow-up work of what was accepted already, bounded by the number of calls.
   void post(std::function<void()> task) { push(std::move(task), SIZE_MAX); }
 
+  // Tasks that wait for a thread.
+  [[nodiscard]] size_t waiting() {
+    std::lock_guard lock(mutex_);
+    return queue_.size();
+  }
+
   void stop() {
     {
       std::lock_guard lock(mutex_);
