@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "server/filter.h"
 #include "server/handlers.h"
 #include "server/plan.h"
 #include "server/public_form.h"
@@ -29,7 +30,8 @@ Status get(const Store& store, const pb::GetRequest& request, pb::GetResponse& r
   const ResourceKey key{kind->name, request.tenant(), request.name()};
   const Resource* found = snapshot->find(key);
   if (found == nullptr) return Error(Code::kNotFound, fmt::format("{}: not found", key.text()));
-  *response.mutable_resource() = public_form(*found);
+  ASSIGN_OR_RETURN(const auto fields, fields_of(*kind, request.fields()));
+  *response.mutable_resource() = public_form(*found, fields);
   response.set_revision(snapshot->revision());
   return {};
 }
@@ -39,9 +41,27 @@ std::string place_of(const Resource& resource) {
   return resource.metadata().tenant() + kSeparator + resource.metadata().name();
 }
 
+// A page's token says behind which resource the next one begins, and of which list it is: of any
+// other it is refused.
+std::string list_of(const pb::ListRequest& request, const Kind& kind) {
+  std::string text = kind.name;
+  for (const std::string* part : {&request.tenant(), &request.filter()}) text += kSeparator + *part;
+  return sha256(text).substr(0, 8);
+}
+
+Result<std::string> place_of_token(const pb::ListRequest& request, const Kind& kind) {
+  if (request.page_token().empty()) return std::string();
+  const auto token = base64_decode(request.page_token());
+  if (!token || token->size() <= 8 || token->substr(0, 8) != list_of(request, kind))
+    return Error::invalid({{{}, 0, "", "pageToken", "is not of this list: begin without one"}});
+  return token->substr(8);
+}
+
 Status list(const Store& store, const pb::ListRequest& request, pb::ListResponse& response) {
   ASSIGN_OR_RETURN(const Kind* kind, kind_named(request.kind()));
-  ASSIGN_OR_RETURN(const std::string after, base64_decode(request.page_token()));
+  ASSIGN_OR_RETURN(const std::string after, place_of_token(request, *kind));
+  ASSIGN_OR_RETURN(const Filter filter, Filter::parse(request.filter(), {kind}));
+  ASSIGN_OR_RETURN(const auto fields, fields_of(*kind, request.fields()));
   const SnapshotPtr snapshot = store.snapshot();
   std::vector<Resource> all;
   if (request.tenant().empty())
@@ -54,9 +74,16 @@ Status list(const Store& store, const pb::ListRequest& request, pb::ListResponse
       return place_of(resource) <= after;
     });
   const int limit = request.page_size() == 0 ? kMaxPage : request.page_size();
-  for (; at != all.end() && response.resources_size() < limit; ++at)
-    *response.add_resources() = public_form(*at);
-  if (at != all.end()) response.set_next_page_token(base64_encode(place_of(*std::prev(at))));
+  std::string last;
+  for (; at != all.end(); ++at) {
+    if (!filter.matches(at->message())) continue;
+    if (response.resources_size() == limit) {
+      response.set_next_page_token(base64_encode(list_of(request, *kind) + last));
+      break;
+    }
+    last = place_of(*at);
+    *response.add_resources() = public_form(*at, fields);
+  }
   response.set_revision(snapshot->revision());
   return {};
 }

@@ -17,6 +17,7 @@ Status set_power(const Fleet& fleet, const Caller& caller, const pb::SetPowerReq
     return Error(Code::kFailedPrecondition,
                  fmt::format("Node/{}: belongs to no machine pool, its power is not ours to switch",
                              request.node()));
+  if (request.dry_run()) return {};
   const auto switched = fleet.machines.set_power(
       request.node(), request.on() ? v1::MACHINE_POWER_ON : v1::MACHINE_POWER_OFF);
   if (!switched) return switched.error();

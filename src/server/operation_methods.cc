@@ -1,4 +1,6 @@
 // Operations: progress of long work, and its end.
+#include <fmt/format.h>
+
 #include <deque>
 
 #include "server/handlers.h"
@@ -41,6 +43,16 @@ class ProgressStream final : public ReplyStream {
   bool ended_ = false;
 };
 
+Status can_cancel(const Snapshot& snapshot, const std::string& name) {
+  const auto* found = snapshot.find<pb::Operation>(name);
+  if (found == nullptr)
+    return Error(Code::kNotFound, fmt::format("operation \"{}\": not found", name));
+  const pb::OperationState state = found->status().state();
+  if (state != pb::OPERATION_STATE_UNSPECIFIED && state != pb::OPERATION_STATE_RUNNING)
+    return Error(Code::kFailedPrecondition, fmt::format("operation \"{}\" has ended", name));
+  return {};
+}
+
 }  // namespace
 
 void add_operation_methods(Api& api, const Fleet& fleet) {
@@ -54,8 +66,9 @@ void add_operation_methods(Api& api, const Fleet& fleet) {
       });
   api.add<pb::CancelOperationRequest, pb::CancelOperationResponse>(
       "frameworks.v1.Operations/Cancel", Runs::kWorker,
-      [&operations = fleet.operations](const Caller& caller, const auto& request, auto&) {
-        return operations.cancel(request.operation(), caller.name);
+      [fleet](const Caller& caller, const auto& request, auto&) -> Status {
+        if (request.dry_run()) return can_cancel(*fleet.store.snapshot(), request.operation());
+        return fleet.operations.cancel(request.operation(), caller.name);
       });
 }
 

@@ -186,6 +186,22 @@ pb::BlastRadius blast_radius(const PlannedChange& change, const pb::Plan& plan,
   return out;
 }
 
+// An item that says which version it changes must meet that one.
+Status check_revisions(const Snapshot& before, const Items& items) {
+  for (const Resource& item : items.resources) {
+    const Revision wanted = item.metadata().revision();
+    if (wanted == 0) continue;
+    const Resource* stored = before.find(item.key());
+    const Revision found = stored == nullptr ? 0 : stored->metadata().revision();
+    if (found != wanted)
+      return Error(Code::kAborted,
+                   fmt::format("{}: is at revision {}, not {}: read it again, or leave "
+                               "metadata.revision out",
+                               item.key().text(), found, wanted));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome) {
@@ -197,6 +213,7 @@ Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<Planned
     if (revision != 0 && before.revision() != revision)
       return Error(Code::kAborted, fmt::format("the fleet is at revision {}, not {}: plan again",
                                                before.revision(), revision));
+    RETURN_IF_ERROR(check_revisions(before, *items));
     for (const Resource& item : items->resources)
       transaction.put(merged(before.find(item.key()), item));
     if (pruning) prune(transaction, items->resources);
@@ -213,10 +230,13 @@ Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<Plann
     return Error(Code::kFailedPrecondition,
                  fmt::format("{}: only the system deletes this kind", kind->name));
   const ResourceKey key{kind->name, request.tenant(), request.name()};
-  return Edit([key, outcome](Transaction& transaction) -> Status {
+  return Edit([key, outcome, revision = request.if_revision()](Transaction& transaction) -> Status {
     const Snapshot before = transaction.snapshot();
     const Resource* stored = before.find(key);
     if (stored == nullptr) return Error(Code::kNotFound, fmt::format("{}: not found", key.text()));
+    if (revision != 0 && stored->metadata().revision() != revision)
+      return Error(Code::kAborted, fmt::format("{}: is at revision {}, not {}", key.text(),
+                                               stored->metadata().revision(), revision));
     if (key.kind == "Node" && !stored->as<pb::Node>().spec().pool().empty())
       return Error(Code::kFailedPrecondition,
                    fmt::format("{}: belongs to MachinePool/{}: lower the pool's count instead",

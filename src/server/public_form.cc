@@ -1,5 +1,8 @@
 #include "server/public_form.h"
 
+#include <fmt/format.h>
+#include <google/protobuf/util/field_mask_util.h>
+
 #include <map>
 #include <mutex>
 
@@ -81,6 +84,35 @@ google::protobuf::Any public_form(const Resource& resource) {
   copy->CopyFrom(resource.message());
   mask(*copy);
   return pack(Resource(resource.kind(), copy));
+}
+
+google::protobuf::Any public_form(const Resource& resource,
+                                  const google::protobuf::FieldMask& fields) {
+  if (fields.paths().empty()) return public_form(resource);
+  std::shared_ptr<Message> copy(resource.message().New());
+  copy->CopyFrom(resource.message());
+  mask(*copy);
+  google::protobuf::util::FieldMaskUtil::TrimMessage(fields, copy.get());
+  return pack(Resource(resource.kind(), copy));
+}
+
+Result<google::protobuf::FieldMask> fields_of(
+    const Kind& kind, const google::protobuf::RepeatedPtrField<std::string>& paths) {
+  google::protobuf::FieldMask out;
+  std::vector<Violation> violations;
+  for (const std::string& path : paths) {
+    google::protobuf::FieldMask one;
+    const bool known = google::protobuf::util::FieldMaskUtil::FromJsonString(path, &one) &&
+                       one.paths_size() == 1 &&
+                       google::protobuf::util::FieldMaskUtil::GetFieldDescriptors(
+                           kind.descriptor, one.paths(0), nullptr);
+    if (known)
+      out.add_paths(one.paths(0));
+    else
+      violations.push_back({{}, 0, "", "fields", fmt::format("\"{}\": no such field", path)});
+  }
+  if (!violations.empty()) return Error::invalid(std::move(violations));
+  return out;
 }
 
 }  // namespace frameworks

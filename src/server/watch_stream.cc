@@ -5,6 +5,7 @@
 #include <deque>
 #include <set>
 
+#include "server/filter.h"
 #include "server/public_form.h"
 
 namespace frameworks {
@@ -14,9 +15,13 @@ constexpr size_t kBatch = 256;
 
 class WatchStream final : public ReplyStream {
  public:
-  WatchStream(SnapshotPtr first, std::vector<const Kind*> kinds,
+  WatchStream(SnapshotPtr first, std::vector<const Kind*> kinds, std::string tenant, Filter filter,
               std::unique_ptr<Subscription> subscription)
-      : first_(std::move(first)), kinds_(std::move(kinds)), subscription_(std::move(subscription)) {
+      : first_(std::move(first)),
+        kinds_(std::move(kinds)),
+        tenant_(std::move(tenant)),
+        filter_(std::move(filter)),
+        subscription_(std::move(subscription)) {
     for (const Kind* kind : kinds_) wanted_.insert(kind->name);
   }
 
@@ -54,7 +59,15 @@ class WatchStream final : public ReplyStream {
         sync(event);
         return true;
       }
-      present_ = first_->list(*kinds_[kind_++]);
+      const Kind& kind = *kinds_[kind_++];
+      if (tenant_.empty())
+        present_ = first_->list(kind);
+      else if (kind.tenant_owned)
+        present_ = first_->find_by(kind, "tenant", tenant_);
+      else
+        present_.clear();
+      std::erase_if(present_,
+                    [&](const Resource& resource) { return !filter_.matches(resource.message()); });
       at_ = 0;
     }
     event.set_type(pb::WATCH_EVENT_TYPE_PUT);
@@ -70,15 +83,26 @@ class WatchStream final : public ReplyStream {
     for (const Change& change : changes) {
       if (change.revision != revision_ && !ready_.empty()) ready_.back().set_revision(last_);
       revision_ = change.revision;
-      if (!wanted_.contains(change.key.kind)) continue;
+      if (!wanted_.contains(change.key.kind) || !concerns(change)) continue;
       last_ = change.revision;
       pb::WatchEvent event;
-      event.set_type(change.after ? pb::WATCH_EVENT_TYPE_PUT : pb::WATCH_EVENT_TYPE_DELETE);
+      // What no longer matches is gone, to whom only sees what matches.
+      event.set_type(change.after && filter_.matches(change.after.message())
+                         ? pb::WATCH_EVENT_TYPE_PUT
+                         : pb::WATCH_EVENT_TYPE_DELETE);
       *event.mutable_resource() = public_form(subject(change));
       event.set_revision(change.revision - 1);
       ready_.push_back(std::move(event));
     }
     if (!ready_.empty()) ready_.back().set_revision(last_);
+  }
+
+  // Changes that the log tells have no `before`: then it may have matched, and a deletion of what
+  // the watcher never saw is harmless.
+  bool concerns(const Change& change) const {
+    if (!tenant_.empty() && change.key.tenant != tenant_) return false;
+    if (filter_.empty() || (change.after && filter_.matches(change.after.message()))) return true;
+    return !change.before || filter_.matches(change.before.message());
   }
 
   static Resource subject(const Change& change) {
@@ -94,6 +118,8 @@ class WatchStream final : public ReplyStream {
   SnapshotPtr first_;  // until its resources were told
   std::vector<const Kind*> kinds_;
   std::set<std::string> wanted_;
+  std::string tenant_;  // empty: any
+  Filter filter_;
   std::unique_ptr<Subscription> subscription_;
   std::vector<Resource> present_;
   size_t kind_ = 0;
@@ -117,11 +143,13 @@ Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const pb::WatchReq
   }
   if (kinds.empty())
     for (const Kind& kind : all_kinds()) kinds.push_back(&kind);
+  ASSIGN_OR_RETURN(Filter filter, Filter::parse(request.filter(), kinds));
   SnapshotPtr first = request.from_revision() == 0 ? store.snapshot() : nullptr;
   const Revision from = first != nullptr ? first->revision() : request.from_revision();
   ASSIGN_OR_RETURN(auto subscription, store.subscribe(from, std::move(poke)));
   return std::unique_ptr<ReplyStream>(
-      std::make_unique<WatchStream>(std::move(first), std::move(kinds), std::move(subscription)));
+      std::make_unique<WatchStream>(std::move(first), std::move(kinds), request.tenant(),
+                                    std::move(filter), std::move(subscription)));
 }
 
 }  // namespace frameworks

@@ -70,7 +70,7 @@ Result<pb::CreateJoinTokenResponse> create_join_token(Store& store, const std::s
   pb::CreateJoinTokenResponse response;
   response.set_name("join-" + hex_encode(random_bytes(6)));
   response.set_token(response.name() + "." + secret);
-  const auto committed = store.write(actor, [&](Transaction& transaction) -> Status {
+  const auto make = [&](Transaction& transaction) -> Status {
     RETURN_IF_ERROR(check_targets(transaction.snapshot(), request));
     remove_stale(transaction);
     pb::JoinToken token;
@@ -86,8 +86,12 @@ Result<pb::CreateJoinTokenResponse> create_join_token(Store& store, const std::s
     *response.mutable_expire_time() = spec.expire_time();
     transaction.put(std::move(token));
     return {};
-  });
+  };
+  const auto committed =
+      request.dry_run() ? store.dry_run(make, nullptr) : store.write(actor, make);
   if (!committed) return committed.error();
+  // What was not made cannot be used.
+  if (request.dry_run()) response.clear_token();
   return response;
 }
 
