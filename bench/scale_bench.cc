@@ -59,10 +59,15 @@ void put_cluster(Transaction& transaction, int number) {
   put(transaction, std::move(cluster));
 }
 
+// Three central nodes, three regional ones in each of four regions, the others at edges.
+int cluster_of(int number, const Size& size) {
+  return number < 15 ? number / 3 : 5 + number % (size.nodes / size.per_cluster - 5);
+}
+
 void put_node(Transaction& transaction, int number, const Size& size) {
-  const int cluster = number / size.per_cluster;
+  const int cluster = cluster_of(number, size);
   pb::Node node;
-  node.mutable_metadata()->set_name(fmt::format("node-{}-{}", cluster, number % size.per_cluster));
+  node.mutable_metadata()->set_name(fmt::format("node-{}-{}", cluster, number));
   node.mutable_spec()->set_cluster(cluster_name(cluster));
   node.mutable_spec()->set_address(fmt::format("198.18.{}.{}", number / 250, number % 250 + 1));
   auto& agent = *node.mutable_status()->mutable_agent();

@@ -61,6 +61,15 @@ void Convergence::remove(const std::string& node) {
   for (auto& [name, plane] : planes_) plane.nodes.erase(node);
 }
 
+void Convergence::forget(const std::string& node) {
+  for (auto& [name, plane] : planes_) {
+    Section& section = plane.nodes[node];
+    section.wanted.clear();
+    section.pending.clear();
+    section.error.clear();
+  }
+}
+
 std::string Convergence::wanted(const std::string& node, const std::string& plane) const {
   const auto* section = const_cast<Convergence*>(this)->find(node, plane);
   return section == nullptr ? std::string() : section->wanted;

@@ -29,6 +29,8 @@ class Convergence {
   // The node could not apply what was wanted.
   void failed(const std::string& node, const std::string& plane, const std::string& why);
   void remove(const std::string& node);
+  // The node is part of the fleet, and what it shall have is not known now: it waits.
+  void forget(const std::string& node);
 
   // Hash that the node shall have; empty: nothing was wanted of it yet.
   [[nodiscard]] std::string wanted(const std::string& node, const std::string& plane) const;

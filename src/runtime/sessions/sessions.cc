@@ -17,7 +17,7 @@ constexpr size_t kBatch = 10'000;
 constexpr Duration kTick = std::chrono::milliseconds(500);
 
 struct NodeEntry {
-  std::shared_ptr<const pb::PlanUpdate> wanted;  // null: not planned yet
+  std::shared_ptr<const pb::PlanUpdate> wanted;  // null: not connected, or not planned yet
   NodeSession session;
   uint64_t stream_id = 0;  // 0: not connected
   Sessions::Stream stream;
@@ -29,6 +29,7 @@ struct State {
   std::map<std::string, NodeEntry, std::less<>> nodes;
   Convergence convergence;
   Revision planned = 0;
+  std::set<std::string> opened;  // connected since, and to be planned
   uint64_t streams = 0;  // ever opened
   int connected = 0;
 };
@@ -88,6 +89,8 @@ class SessionsImpl final : public Sessions {
   Status plan_everything();
   void follow(std::stop_token stop);
   bool plan_changes();
+  void plan_opened();
+  void forget_node(const std::string& name);
   void plan_nodes(const Snapshot& snapshot, const std::set<std::string>& names, Revision since,
                   WallTime time);
   void retry_failed();
@@ -146,8 +149,10 @@ Result<std::shared_ptr<Session>> SessionsImpl::open(const std::string& node, Str
       ++state.connected;
     entry.session = NodeSession();
     entry.stream = std::move(stream);
+    state.opened.insert(node);
     return entry.stream_id = ++state.streams;
   });
+  poke_planner();
   if (close_old) close_old(Error(Code::kAborted, "the node opened another stream"));
   return std::make_shared<SessionImpl>(*this, node, id);
 }
@@ -158,6 +163,7 @@ void SessionsImpl::closed(const std::string& node, uint64_t id) {
     if (entry == nullptr) return;
     entry->stream_id = 0;
     entry->stream = {};
+    entry->wanted = nullptr;
     --state.connected;
   });
 }
@@ -308,8 +314,8 @@ void SessionsImpl::follow(std::stop_token stop) {
       wake_.wait_for(lock, stop, kTick, [&] { return woken_; });
       woken_ = false;
     }
-    while (!stop.stop_requested() && plan_changes()) {
-    }
+    plan_opened();
+    while (!stop.stop_requested() && plan_changes()) plan_opened();
     retry_failed();
   }
 }
@@ -332,29 +338,53 @@ bool SessionsImpl::plan_changes() {
   return true;
 }
 
+// Nodes that connected are planned as of now.
+void SessionsImpl::plan_opened() {
+  const std::set<std::string> names =
+      state_.with([](State& state) { return std::exchange(state.opened, {}); });
+  if (names.empty()) return;
+  const SnapshotPtr snapshot = store_.snapshot();
+  const Revision planned = state_.with([](const State& state) { return state.planned; });
+  plan_nodes(*snapshot, names, planned, clock_.wall());
+}
+
+void SessionsImpl::forget_node(const std::string& name) {
+  std::function<void(Error)> close;
+  state_.with([&](State& state) {
+    state.convergence.remove(name);
+    const auto at = state.nodes.find(name);
+    if (at == state.nodes.end()) return;
+    if (at->second.stream_id != 0) --state.connected;
+    close = std::move(at->second.stream.close);
+    state.nodes.erase(at);
+  });
+  if (close) close(Error(Code::kPermissionDenied, "the node was removed from the fleet"));
+}
+
 void SessionsImpl::plan_nodes(const Snapshot& snapshot, const std::set<std::string>& names,
                               Revision since, WallTime time) {
   for (const std::string& name : names) {
     const auto* node = snapshot.find<pb::Node>(name);
     if (node == nullptr) {
-      std::function<void(Error)> close;
-      state_.with([&](State& state) {
-        state.convergence.remove(name);
-        const auto at = state.nodes.find(name);
-        if (at == state.nodes.end()) return;
-        if (at->second.stream_id != 0) --state.connected;
-        close = std::move(at->second.stream.close);
-        state.nodes.erase(at);
-      });
-      if (close) close(Error(Code::kPermissionDenied, "the node was removed from the fleet"));
+      forget_node(name);
       continue;
     }
+    // What a node that is away shall have is found out when it comes: nobody can be sent it, and
+    // the plans of a large fleet take more room than its model.
+    const bool connected = state_.with([&](State& state) {
+      NodeEntry& entry = state.nodes[name];
+      entry.joined = node->status().agent().has_join_time();
+      if (entry.stream_id != 0) return true;
+      state.convergence.forget(name);
+      return false;
+    });
+    if (!connected) continue;
     auto plan = std::make_shared<pb::PlanUpdate>(source_.plan(snapshot, *node));
     plan->set_revision(snapshot.revision());
     std::function<void()> poke;
     state_.with([&](State& state) {
       NodeEntry& entry = state.nodes[name];
-      entry.joined = node->status().agent().has_join_time();
+      if (entry.stream_id == 0) return;
       for (const auto& [section, hash] : plan->section_hashes())
         state.convergence.want(name, section, hash, since, time);
       entry.wanted = std::move(plan);
