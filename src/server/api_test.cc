@@ -118,6 +118,27 @@ TEST_F(ApiTest, EveryMethodIsOpenToItsRolesAndNobodyElse) {
     }
 }
 
+TEST_F(ApiFixture, TellsHandlersWhereACallComesFrom) {
+  std::string source;
+  api_.add<pb::GetRequest, pb::GetResponse>(
+      "frameworks.v1.Fleet/Get", Runs::kInline,
+      [&source](const Caller& caller, const auto&, auto&) -> Status {
+        source = caller.source;
+        return {};
+      });
+  serve();
+  pb::GetRequest request;
+  request.set_kind("node");
+  request.set_name("n");
+  pb::GetResponse response;
+  const auto status =
+      unary_call(*channel_, "frameworks.v1.Fleet/Get", kViewerToken, request, response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(source, "grpc 127.0.0.1");
+  EXPECT_EQ(peer_address("ipv6:%5B2001:db8::1%5D:4711"), "2001:db8::1");
+  EXPECT_EQ(peer_address("unix:/run/socket"), "unix:/run/socket");
+}
+
 TEST_F(ApiTest, RefusesAWrongTokenAlsoWithAGoodCertificate) {
   serve();
   pb::StatusResponse response;

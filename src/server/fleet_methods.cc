@@ -113,7 +113,7 @@ Status change(const Fleet& fleet, const Caller& caller, const Edit& edit, bool d
   }
   const auto operation = std::make_shared<std::string>();
   auto committed =
-      fleet.store.write(caller.name, with_operation(fleet, caller, edit, outcome, operation));
+      fleet.store.write(actor(caller), with_operation(fleet, caller, edit, outcome, operation));
   if (!committed) return std::move(committed.error());
   fleet.operations.wake();
   *response.mutable_plan() = explain(*outcome, fleet.plans);

@@ -99,6 +99,7 @@ class Call final : public grpc::ServerGenericBidiReactor,
         header == metadata.end() ? std::string_view()
                                  : std::string_view(header->second.data(), header->second.size());
     ASSIGN_OR_RETURN(caller_, serving_.authentication.identify(token, node_of(context)));
+    caller_.source = "grpc " + peer_address(context.peer());
     return authorize(*method_, caller_);
   }
 
@@ -249,6 +250,15 @@ std::string node_of(const grpc::ServerContextBase& context) {
   const auto values = auth->FindPropertyValues(GRPC_PEER_SPIFFE_ID_PROPERTY_NAME);
   if (values.size() != 1) return {};
   return node_of_identity({values[0].data(), values[0].size()});
+}
+
+std::string peer_address(std::string_view peer) {
+  // "ipv4:192.0.2.1:4711", "ipv6:%5B2001:db8::1%5D:4711"
+  if (!peer.starts_with("ipv4:") && !peer.starts_with("ipv6:")) return std::string(peer);
+  std::string out(peer.substr(5, peer.rfind(':') - 5));
+  for (const std::string_view bracket : {"%5B", "%5D", "[", "]"})
+    if (const size_t at = out.find(bracket); at != std::string::npos) out.erase(at, bracket.size());
+  return out;
 }
 
 Result<std::unique_ptr<GrpcTransport>> GrpcTransport::start(const std::string& address,

@@ -25,6 +25,9 @@ struct Fleet {
   WallTime started{};
 };
 
+// As whom a handler writes.
+inline Actor actor(const Caller& caller) { return {caller.name, caller.source}; }
+
 void add_fleet_methods(Api& api, const Fleet& fleet);
 void add_tenant_methods(Api& api, const Fleet& fleet);
 void add_machine_methods(Api& api, const Fleet& fleet);

@@ -21,7 +21,7 @@ Status set_power(const Fleet& fleet, const Caller& caller, const pb::SetPowerReq
   const auto switched = fleet.machines.set_power(
       request.node(), request.on() ? v1::MACHINE_POWER_ON : v1::MACHINE_POWER_OFF);
   if (!switched) return switched.error();
-  return record_machine(fleet.store, caller.name, request.node(),
+  return record_machine(fleet.store, actor(caller), request.node(),
                         request.on() ? pb::MACHINE_STATE_RUNNING : pb::MACHINE_STATE_STOPPED,
                         request.on() ? "" : fmt::format("switched off by {}", caller.name),
                         switched->ssh_host_key());
@@ -38,7 +38,7 @@ void add_machine_methods(Api& api, const Fleet& fleet) {
   api.add<pb::CreateJoinTokenRequest, pb::CreateJoinTokenResponse>(
       "frameworks.v1.Machines/CreateJoinToken", Runs::kWorker,
       [&store = fleet.store](const Caller& caller, const auto& request, auto& response) -> Status {
-        ASSIGN_OR_RETURN(response, create_join_token(store, caller.name, request));
+        ASSIGN_OR_RETURN(response, create_join_token(store, actor(caller), request));
         return {};
       });
 }

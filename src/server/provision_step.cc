@@ -143,7 +143,7 @@ v1::MachineSpec machine_spec(const Snapshot& snapshot, const pb::Node& node,
   return out;
 }
 
-Status record_machine(Store& store, const std::string& actor, const std::string& node,
+Status record_machine(Store& store, const Actor& actor, const std::string& node,
                       pb::MachineState state, const std::string& message,
                       const std::string& ssh_host_key) {
   const auto written = store.write(actor, [&](Transaction& transaction) -> Status {

@@ -33,7 +33,7 @@ v1::EnsureFabricRequest fabric_of(const Snapshot& snapshot, const std::string& h
 std::vector<std::shared_ptr<const pb::Node>> local_nodes(const Snapshot& snapshot);
 
 // Writes Node.status.machine.
-Status record_machine(Store& store, const std::string& actor, const std::string& node,
+Status record_machine(Store& store, const Actor& actor, const std::string& node,
                       pb::MachineState state, const std::string& message,
                       const std::string& ssh_host_key);
 

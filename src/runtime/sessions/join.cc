@@ -64,7 +64,7 @@ Status check_targets(const Snapshot& snapshot, const pb::CreateJoinTokenRequest&
 
 }  // namespace
 
-Result<pb::CreateJoinTokenResponse> create_join_token(Store& store, const std::string& actor,
+Result<pb::CreateJoinTokenResponse> create_join_token(Store& store, const Actor& actor,
                                                       const pb::CreateJoinTokenRequest& request) {
   const std::string secret = hex_encode(random_bytes(32));
   pb::CreateJoinTokenResponse response;

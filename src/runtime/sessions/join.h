@@ -21,7 +21,7 @@
 namespace frameworks {
 
 // Makes a token. kNotFound when the cluster or the node does not exist.
-Result<pb::CreateJoinTokenResponse> create_join_token(Store& store, const std::string& actor,
+Result<pb::CreateJoinTokenResponse> create_join_token(Store& store, const Actor& actor,
                                                       const pb::CreateJoinTokenRequest& request);
 
 enum class JoinRefusal {
