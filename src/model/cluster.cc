@@ -78,8 +78,10 @@ Kind cluster_kind() {
                   {"MACHINES", [](const auto& c) { return c.spec().networks().machines(); }}},
       .index =
           [](const auto& c) {
-            return std::vector<std::pair<std::string, std::string>>{
-                {"region", c.spec().region()}, {"tier", word(c.spec().tier())}};
+            std::vector<std::pair<std::string, std::string>> out{{"region", c.spec().region()},
+                                                                 {"tier", word(c.spec().tier())}};
+            if (!c.spec().owner().empty()) out.emplace_back("owner", c.spec().owner());
+            return out;
           },
   });
 }

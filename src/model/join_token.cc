@@ -35,7 +35,7 @@ Kind join_token_kind() {
                   {"EXPIRES", expires}},
       .index =
           [](const auto& t) {
-            std::vector<std::pair<std::string, std::string>> out;
+            std::vector<std::pair<std::string, std::string>> out{{"cluster", t.spec().cluster()}};
             if (!t.spec().node().empty()) out.emplace_back("node", t.spec().node());
             return out;
           },

@@ -120,10 +120,28 @@ Status authorize(const Method& method, const Caller& caller) {
                        : method.access == pb::ACCESS_NOBODY || caller.role == pb::ACCESS_NODE
                            ? false
                            : caller.role >= method.access;
-  if (allowed) return {};
+  const bool in_scope = caller.tenant.empty() || method.tenant_scope != pb::TENANT_SCOPE_NONE;
+  if (allowed && in_scope) return {};
+  if (!caller.tenant.empty())
+    return Error(Code::kPermissionDenied,
+                 fmt::format("{} may not call {}", caller.name, method.name));
   return Error(Code::kPermissionDenied,
                fmt::format("{} may not call {}: it has role {}, the method needs {}", caller.name,
                            method.name, role_name(caller.role), role_name(method.access)));
+}
+
+Status scope(const Method& method, const Caller& caller, Message& request) {
+  if (caller.tenant.empty() || method.tenant_scope != pb::TENANT_SCOPE_FIELD) return {};
+  const FieldDescriptor* field = request.GetDescriptor()->FindFieldByName("tenant");
+  CHECK(field != nullptr && field->cpp_type() == FieldDescriptor::CPPTYPE_STRING);
+  const Reflection& reflection = *request.GetReflection();
+  const std::string named = reflection.GetString(request, field);
+  if (named.empty()) {
+    reflection.SetString(&request, field, caller.tenant);
+    return {};
+  }
+  if (named == caller.tenant) return {};
+  return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", named));
 }
 
 Status check_request(const Message& request) {

@@ -128,6 +128,10 @@ class Api {
 // kPermissionDenied. Nodes may call what is for nodes, and nothing that is for people.
 Status authorize(const Method& method, const Caller& caller);
 
+// Holds a caller that is bound to a tenant to the method's `tenant_scope`; fills in the request's
+// tenant where that is the scope. A foreign tenant answers as one that does not exist.
+Status scope(const Method& method, const Caller& caller, Message& request);
+
 // The rules declared on the request's fields (required, min, max, format); every violation at once.
 Status check_request(const Message& request);
 

@@ -29,20 +29,30 @@ void Authentication::add_token(std::string_view token, Caller caller) {
   tokens_.push_back({sha256_hex(token), std::move(caller)});
 }
 
-Result<Caller> Authentication::identify(std::string_view authorization,
-                                        std::string_view node) const {
+Result<Caller> Authentication::identify(std::string_view authorization, std::string_view node,
+                                        std::string_view source) const {
+  Caller caller;
   if (authorization.empty()) {
-    if (node.empty()) return Caller{};
-    return Caller{pb::ACCESS_NODE, std::string("node/").append(node)};
+    if (!node.empty()) caller = {pb::ACCESS_NODE, std::string("node/").append(node)};
+    caller.source = source;
+    return caller;
   }
   constexpr std::string_view kScheme = "bearer ";
   if (authorization.size() <= kScheme.size() ||
       to_lower(authorization.substr(0, kScheme.size())) != kScheme)
     return Error(Code::kUnauthenticated, "authorization: only \"Bearer <token>\" is understood");
-  const std::string hash = sha256_hex(trim(authorization.substr(kScheme.size())));
+  ASSIGN_OR_RETURN(caller, caller_of(trim(authorization.substr(kScheme.size())), source));
+  caller.source = source;
+  return caller;
+}
+
+Result<Caller> Authentication::caller_of(std::string_view token, std::string_view source) const {
+  if (account_tokens_ && token.starts_with("fwt_"))
+    return account_tokens_(token, source.substr(source.find(' ') + 1));
+  const std::string hash = sha256_hex(token);
   const Token* found = nullptr;
-  for (const Token& token : tokens_)
-    if (equal_secrets(token.hash, hash)) found = &token;
+  for (const Token& known : tokens_)
+    if (equal_secrets(known.hash, hash)) found = &known;
   if (found == nullptr)
     return Error(
         Code::kUnauthenticated,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,18 +21,28 @@ class Authentication {
   // A further token that stands for `caller`.
   void add_token(std::string_view token, Caller caller);
 
+  // Knows the tokens of accounts, "fwt_…"; called on the transports' threads, must not wait.
+  // `address` is where the caller is. kUnauthenticated; kResourceExhausted beyond a rate.
+  using AccountTokens =
+      std::function<Result<Caller>(std::string_view token, std::string_view address)>;
+  void set_account_tokens(AccountTokens tokens) { account_tokens_ = std::move(tokens); }
+
   // `authorization`: the header's value, empty when absent. `node`: the name in the verified client
   // certificate, empty when there was none. A wrong token is kUnauthenticated even when the
   // certificate is good; without either the caller is nobody in particular.
-  [[nodiscard]] Result<Caller> identify(std::string_view authorization,
-                                        std::string_view node) const;
+  // `source` as in Caller: "grpc 10.0.0.7".
+  [[nodiscard]] Result<Caller> identify(std::string_view authorization, std::string_view node,
+                                        std::string_view source) const;
 
  private:
   struct Token {
     std::string hash;  // SHA-256, hex
     Caller caller;
   };
+  [[nodiscard]] Result<Caller> caller_of(std::string_view token, std::string_view source) const;
+
   std::vector<Token> tokens_;
+  AccountTokens account_tokens_;
 };
 
 }  // namespace frameworks

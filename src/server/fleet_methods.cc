@@ -2,8 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
+#include "model/pack.h"
+#include "runtime/access/change_rules.h"
 #include "server/filter.h"
 #include "server/handlers.h"
 #include "server/plan.h"
@@ -24,14 +27,16 @@ Result<const Kind*> kind_named(const std::string& name) {
   return kind;
 }
 
-Status get(const Store& store, const pb::GetRequest& request, pb::GetResponse& response) {
+Status get(const Store& store, const Caller& caller, const pb::GetRequest& request,
+           pb::GetResponse& response) {
   ASSIGN_OR_RETURN(const Kind* kind, kind_named(request.kind()));
   const SnapshotPtr snapshot = store.snapshot();
   const ResourceKey key{kind->name, request.tenant(), request.name()};
-  const Resource* found = snapshot->find(key);
-  if (found == nullptr) return Error(Code::kNotFound, fmt::format("{}: not found", key.text()));
+  const Visibility visibility(*snapshot, caller.tenant);
+  const Resource* found = visibility.find(key);
+  if (found == nullptr) return not_found(key);
   ASSIGN_OR_RETURN(const auto fields, fields_of(*kind, request.fields()));
-  *response.mutable_resource() = public_form(*found, fields);
+  *response.mutable_resource() = public_form(visibility.shown(*found), fields);
   response.set_revision(snapshot->revision());
   return {};
 }
@@ -57,17 +62,21 @@ Result<std::string> place_of_token(const pb::ListRequest& request, const Kind& k
   return token->substr(8);
 }
 
-Status list(const Store& store, const pb::ListRequest& request, pb::ListResponse& response) {
+Status list(const Store& store, const Caller& caller, const pb::ListRequest& request,
+            pb::ListResponse& response) {
   ASSIGN_OR_RETURN(const Kind* kind, kind_named(request.kind()));
   ASSIGN_OR_RETURN(const std::string after, place_of_token(request, *kind));
   ASSIGN_OR_RETURN(const Filter filter, Filter::parse(request.filter(), {kind}));
   ASSIGN_OR_RETURN(const auto fields, fields_of(*kind, request.fields()));
   const SnapshotPtr snapshot = store.snapshot();
+  const Visibility visibility(*snapshot, caller.tenant);
   std::vector<Resource> all;
-  if (request.tenant().empty())
-    all = snapshot->list(*kind);
-  else if (kind->tenant_owned)
+  if (request.tenant().empty()) {
+    all = visibility.list(*kind);
+  } else if (kind->tenant_owned) {
     all = snapshot->find_by(*kind, "tenant", request.tenant());
+    std::erase_if(all, [&](const Resource& resource) { return !visibility.sees(resource); });
+  }
   auto at = all.begin();
   if (!after.empty())
     at = std::partition_point(all.begin(), all.end(), [&](const Resource& resource) {
@@ -76,13 +85,14 @@ Status list(const Store& store, const pb::ListRequest& request, pb::ListResponse
   const int limit = request.page_size() == 0 ? kMaxPage : request.page_size();
   std::string last;
   for (; at != all.end(); ++at) {
-    if (!filter.matches(at->message())) continue;
+    const Resource shown = visibility.shown(*at);
+    if (!filter.matches(shown.message())) continue;
     if (response.resources_size() == limit) {
       response.set_next_page_token(base64_encode(list_of(request, *kind) + last));
       break;
     }
     last = place_of(*at);
-    *response.add_resources() = public_form(*at, fields);
+    *response.add_resources() = public_form(shown, fields);
   }
   response.set_revision(snapshot->revision());
   return {};
@@ -102,12 +112,82 @@ Edit with_operation(const Fleet& fleet, const Caller& caller, const Edit& edit,
   };
 }
 
+pb::Role role_of(const Caller& caller) {
+  return caller.role == pb::ACCESS_ADMIN      ? pb::ROLE_ADMIN
+         : caller.role == pb::ACCESS_OPERATOR ? pb::ROLE_OPERATOR
+                                              : pb::ROLE_VIEWER;
+}
+
+// What was refused, without what it says of resources that the caller does not see.
+Error for_caller(const Caller& caller, Error error, const std::set<std::string>& own) {
+  if (caller.tenant.empty() || error.violations().empty()) return error;
+  std::vector<Violation> violations;
+  for (const Violation& violation : error.violations()) {
+    Violation shown = violation;
+    const bool names_others = violation.message.find('/') != std::string::npos;
+    if (!own.contains(violation.object)) shown.object.clear(), shown.field.clear();
+    if (!own.contains(violation.object) || names_others)
+      shown.message = "is not available, or out of range: choose another value";
+    violations.push_back(std::move(shown));
+  }
+  return Error::invalid(std::move(violations));
+}
+
+// Checks the items against the rules of who may write what, at the moment of the write.
+Result<Edit> allowed_apply(const Caller& caller, const pb::ApplyRequest& request,
+                           const std::shared_ptr<PlannedChange>& outcome) {
+  ASSIGN_OR_RETURN(const Edit edit, apply_edit(request, outcome));
+  if (request.prune() && !caller.tenant.empty())
+    return Error(Code::kPermissionDenied,
+                 "pruning is for callers of the whole fleet: delete resources one by one");
+  auto items = std::make_shared<std::vector<Resource>>();
+  auto own = std::make_shared<std::set<std::string>>();
+  for (const pb::FleetItem& item : request.items()) {
+    ASSIGN_OR_RETURN(Resource resource, unpack(item.resource()));
+    own->insert(resource.key().text());
+    items->push_back(std::move(resource));
+  }
+  return Edit([=](Transaction& transaction) -> Status {
+    const Snapshot before = transaction.snapshot();
+    RETURN_IF_ERROR(check_items(role_of(caller), Visibility(before, caller.tenant), *items));
+    if (Status done = edit(transaction); !done) return for_caller(caller, done.error(), *own);
+    return {};
+  });
+}
+
+Result<Edit> allowed_delete(const Caller& caller, const pb::DeleteRequest& request,
+                            const std::shared_ptr<PlannedChange>& outcome) {
+  ASSIGN_OR_RETURN(const Kind* kind, kind_named(request.kind()));
+  const ResourceKey key{kind->name, request.tenant(), request.name()};
+  const auto edit = delete_edit(request, outcome);
+  return Edit([=](Transaction& transaction) -> Status {
+    const Snapshot before = transaction.snapshot();
+    RETURN_IF_ERROR(check_removal(role_of(caller), Visibility(before, caller.tenant), key));
+    if (!edit) return edit.error();
+    if (Status done = (*edit)(transaction); !done) return for_caller(caller, done.error(), {});
+    return {};
+  });
+}
+
+// A caller that is bound to a tenant is told of the model only: what follows in the layers names
+// what it does not see.
+pb::Plan plan_for(const Fleet& fleet, const Caller& caller, const PlannedChange& outcome) {
+  pb::Plan plan = explain(outcome, fleet.plans);
+  if (caller.tenant.empty()) return plan;
+  auto& steps = *plan.mutable_steps();
+  steps.erase(std::remove_if(steps.begin(), steps.end(),
+                             [](const pb::PlanStep& step) { return step.layer() != "model"; }),
+              steps.end());
+  plan.clear_blast_radius();
+  return plan;
+}
+
 Status change(const Fleet& fleet, const Caller& caller, const Edit& edit, bool dry_run,
               const std::shared_ptr<PlannedChange>& outcome, pb::ApplyResponse& response) {
   if (dry_run) {
     auto planned = fleet.store.dry_run(edit, nullptr);
     if (!planned) return std::move(planned.error());
-    *response.mutable_plan() = explain(*outcome, fleet.plans);
+    *response.mutable_plan() = plan_for(fleet, caller, *outcome);
     response.set_revision(response.plan().revision());
     return {};
   }
@@ -116,9 +196,9 @@ Status change(const Fleet& fleet, const Caller& caller, const Edit& edit, bool d
       fleet.store.write(actor(caller), with_operation(fleet, caller, edit, outcome, operation));
   if (!committed) return std::move(committed.error());
   fleet.operations.wake();
-  *response.mutable_plan() = explain(*outcome, fleet.plans);
+  *response.mutable_plan() = plan_for(fleet, caller, *outcome);
   response.set_revision(committed->revision);
-  response.set_operation(*operation);
+  if (caller.tenant.empty()) response.set_operation(*operation);
   return {};
 }
 
@@ -127,32 +207,32 @@ Status change(const Fleet& fleet, const Caller& caller, const Edit& edit, bool d
 void add_fleet_methods(Api& api, const Fleet& fleet) {
   api.add<pb::GetRequest, pb::GetResponse>(
       "frameworks.v1.Fleet/Get", Runs::kInline,
-      [&store = fleet.store](const Caller&, const auto& request, auto& response) {
-        return get(store, request, response);
+      [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {
+        return get(store, caller, request, response);
       });
   api.add<pb::ListRequest, pb::ListResponse>(
       "frameworks.v1.Fleet/List", Runs::kWorker,
-      [&store = fleet.store](const Caller&, const auto& request, auto& response) {
-        return list(store, request, response);
+      [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {
+        return list(store, caller, request, response);
       });
   api.add<pb::ApplyRequest, pb::ApplyResponse>(
       "frameworks.v1.Fleet/Apply", Runs::kWorker,
       [fleet](const Caller& caller, const auto& request, auto& response) -> Status {
         const auto outcome = std::make_shared<PlannedChange>();
-        ASSIGN_OR_RETURN(const Edit edit, apply_edit(request, outcome));
+        ASSIGN_OR_RETURN(const Edit edit, allowed_apply(caller, request, outcome));
         return change(fleet, caller, edit, request.dry_run(), outcome, response);
       });
   api.add<pb::DeleteRequest, pb::ApplyResponse>(
       "frameworks.v1.Fleet/Delete", Runs::kWorker,
       [fleet](const Caller& caller, const auto& request, auto& response) -> Status {
         const auto outcome = std::make_shared<PlannedChange>();
-        ASSIGN_OR_RETURN(const Edit edit, delete_edit(request, outcome));
+        ASSIGN_OR_RETURN(const Edit edit, allowed_delete(caller, request, outcome));
         return change(fleet, caller, edit, request.dry_run(), outcome, response);
       });
   api.add_stream<pb::WatchRequest, pb::WatchEvent>(
       "frameworks.v1.Fleet/Watch",
-      [&store = fleet.store](const Caller&, const auto& request, Poke poke) {
-        return open_watch(store, request, std::move(poke));
+      [&store = fleet.store](const Caller& caller, const auto& request, Poke poke) {
+        return open_watch(store, caller.tenant, request, std::move(poke));
       });
   api.add<pb::StatusRequest, pb::StatusResponse>(
       "frameworks.v1.Fleet/Status", Runs::kWorker,

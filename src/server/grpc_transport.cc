@@ -62,6 +62,7 @@ class Call final : public grpc::ServerGenericBidiReactor,
       return finish(
           Error(Code::kInvalidArgument, fmt::format("not a {}", method_->request->GetTypeName())));
     bytes_.Clear();
+    if (auto own = scope(*method_, caller_, *request_); !own) return finish(std::move(own.error()));
     if (auto good = check_request(*request_); !good) return finish(std::move(good.error()));
     if (method_->runs == Runs::kInline) return answer();
     if (!serving_.workers.try_post([self = shared_from_this()] { self->answer(); }))
@@ -98,8 +99,8 @@ class Call final : public grpc::ServerGenericBidiReactor,
     const std::string_view token =
         header == metadata.end() ? std::string_view()
                                  : std::string_view(header->second.data(), header->second.size());
-    ASSIGN_OR_RETURN(caller_, serving_.authentication.identify(token, node_of(context)));
-    caller_.source = "grpc " + peer_address(context.peer());
+    ASSIGN_OR_RETURN(caller_, serving_.authentication.identify(
+                                  token, node_of(context), "grpc " + peer_address(context.peer())));
     return authorize(*method_, caller_);
   }
 

@@ -29,6 +29,7 @@ struct Fleet {
 inline Actor actor(const Caller& caller) { return {caller.name, caller.source}; }
 
 void add_fleet_methods(Api& api, const Fleet& fleet);
+void add_account_methods(Api& api, const Fleet& fleet);
 void add_tenant_methods(Api& api, const Fleet& fleet);
 void add_machine_methods(Api& api, const Fleet& fleet);
 void add_operation_methods(Api& api, const Fleet& fleet);

@@ -1,6 +1,7 @@
 // Machines: power, and tokens to join with.
 #include <fmt/format.h>
 
+#include "runtime/access/visibility.h"
 #include "runtime/sessions/join.h"
 #include "server/handlers.h"
 #include "server/provision_step.h"
@@ -27,6 +28,18 @@ Status set_power(const Fleet& fleet, const Caller& caller, const pb::SetPowerReq
                         switched->ssh_host_key());
 }
 
+// A caller that is bound to a tenant lets machines join the clusters that the tenant runs.
+Status check_joins(const Snapshot& snapshot, const Caller& caller, const std::string& cluster) {
+  const Visibility visibility(snapshot, caller.tenant);
+  if (visibility.manages(cluster)) return {};
+  if (visibility.find({"Cluster", {}, cluster}) == nullptr)
+    return Error(Code::kNotFound, fmt::format("cluster \"{}\": not found", cluster));
+  return Error(Code::kPermissionDenied,
+               fmt::format("cluster \"{}\" is not run by tenant \"{}\": its machines are not yours "
+                           "to join",
+                           cluster, caller.tenant));
+}
+
 }  // namespace
 
 void add_machine_methods(Api& api, const Fleet& fleet) {
@@ -38,6 +51,7 @@ void add_machine_methods(Api& api, const Fleet& fleet) {
   api.add<pb::CreateJoinTokenRequest, pb::CreateJoinTokenResponse>(
       "frameworks.v1.Machines/CreateJoinToken", Runs::kWorker,
       [&store = fleet.store](const Caller& caller, const auto& request, auto& response) -> Status {
+        RETURN_IF_ERROR(check_joins(*store.snapshot(), caller, request.cluster()));
         ASSIGN_OR_RETURN(response, create_join_token(store, actor(caller), request));
         return {};
       });

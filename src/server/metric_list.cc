@@ -25,6 +25,10 @@ const std::vector<MetricInfo>& metric_list() {
        "Bytes of answers, without headers."},
       {"quartermaster_revision", "gauge", "", "Revision of the newest write."},
       {"quartermaster_sessions", "gauge", "", "Nodes that are connected."},
+      {"quartermaster_tokens_admitted_total", "counter", "",
+       "Requests with an account's token since start."},
+      {"quartermaster_tokens_refused_total", "counter", "reason",
+       "Requests with an account's token that were refused since start, by reason."},
       {"quartermaster_watchers", "gauge", "method, transport", "Streams that are open."},
       {"quartermaster_work_queue", "gauge", "", "Calls that wait for a worker thread."},
   };

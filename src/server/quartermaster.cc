@@ -19,6 +19,7 @@
 #include "machine/provisioning/fake_machines.h"
 #include "machine/provisioning/hostd_machines.h"
 #include "model/words.h"
+#include "runtime/access/token_desk.h"
 #include "runtime/health/health_monitor.h"
 #include "server/agents_service.h"
 #include "server/configure_step.h"
@@ -124,7 +125,20 @@ class Server final : public Quartermaster {
     ASSIGN_OR_RETURN(store_, Store::open(std::move(log), clock_, {}, derive));
     const auto derived = store_->write("system/derive", derive_everything);
     if (!derived) return derived.error();
+    token_desk_ = std::make_unique<TokenDesk>(*store_, clock_);
+    authentication_->set_account_tokens(
+        [this](std::string_view token, std::string_view address) -> Result<Caller> {
+          ASSIGN_OR_RETURN(const auto principal, token_desk_->admit(token, address));
+          return Caller{access_of(principal->role), "account/" + principal->account,
+                        principal->tenant, principal->token};
+        });
     return {};
+  }
+
+  static pb::Access access_of(pb::Role role) {
+    return role == pb::ROLE_ADMIN      ? pb::ACCESS_ADMIN
+           : role == pb::ROLE_OPERATOR ? pb::ACCESS_OPERATOR
+                                       : pb::ACCESS_VIEWER;
   }
 
   Status watch_nodes() {
@@ -223,6 +237,7 @@ class Server final : public Quartermaster {
         *store_,      clock_, plans_, *sessions_, *operations_, *machines_, options_.simulated,
         clock_.wall()};
     add_fleet_methods(api_, fleet);
+    add_account_methods(api_, fleet);
     add_tenant_methods(api_, fleet);
     add_machine_methods(api_, fleet);
     add_operation_methods(api_, fleet);
@@ -265,6 +280,19 @@ class Server final : public Quartermaster {
     });
     metrics_.add("quartermaster_connections_refused_total", [this] {
       return Samples{{"transport=\"rest\"", static_cast<double>(rest_->connections().refused())}};
+    });
+    metrics_.add("quartermaster_tokens_admitted_total", [this] {
+      return Samples{{"", static_cast<double>(token_desk_->admitted())}};
+    });
+    metrics_.add("quartermaster_tokens_refused_total", [this] {
+      Samples out;
+      for (int i = 0; i < kTokenRefusals; ++i) {
+        const auto reason = static_cast<TokenRefusal>(i);
+        out.push_back({fmt::format("reason=\"{}\"", token_refusal_name(reason)),
+                       static_cast<double>(token_desk_->refused(reason))});
+      }
+      out.push_back({"reason=\"rate\"", static_cast<double>(token_desk_->limited())});
+      return out;
     });
     metrics_.add("quartermaster_nodes", [this] {
       std::map<std::string, int> count;
@@ -318,6 +346,7 @@ class Server final : public Quartermaster {
   std::optional<Authentication> authentication_;
   NodePlans plans_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<TokenDesk> token_desk_;
   std::unique_ptr<HealthMonitor> health_;
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<JoinDesk> desk_;

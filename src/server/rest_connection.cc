@@ -250,8 +250,7 @@ Status RestConnection::admit(const HttpHead& head, const Method& method, Caller&
   if (!header.empty() && !trusted_)
     return Error(Code::kUnauthenticated,
                  "tokens are not accepted over plain HTTP from another host: use TLS");
-  ASSIGN_OR_RETURN(caller, shared_.serving.authentication.identify(header, {}));
-  caller.source = source_;
+  ASSIGN_OR_RETURN(caller, shared_.serving.authentication.identify(header, {}, source_));
   return authorize(method, caller);
 }
 
@@ -321,6 +320,7 @@ void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
   exchange->request.reset(method.request->New());
   Status good = fill_request(match, query, body, *exchange->request);
   if (good) good = apply_conditions(head, exchange->conditions, *match.route, *exchange->request);
+  if (good) good = scope(method, exchange->caller, *exchange->request);
   if (good) good = check_request(*exchange->request);
   if (!good) return finish(*exchange, problem_of_call(*exchange, good.error()));
   answer(exchange);

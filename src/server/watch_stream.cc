@@ -5,6 +5,7 @@
 #include <deque>
 #include <set>
 
+#include "runtime/access/visibility.h"
 #include "server/filter.h"
 #include "server/public_form.h"
 
@@ -15,9 +16,12 @@ constexpr size_t kBatch = 256;
 
 class WatchStream final : public ReplyStream {
  public:
-  WatchStream(SnapshotPtr first, std::vector<const Kind*> kinds, std::string tenant, Filter filter,
-              std::unique_ptr<Subscription> subscription)
-      : first_(std::move(first)),
+  // `bound_to`: the tenant that the caller is bound to.
+  WatchStream(Store& store, std::string bound_to, SnapshotPtr first, std::vector<const Kind*> kinds,
+              std::string tenant, Filter filter, std::unique_ptr<Subscription> subscription)
+      : store_(store),
+        bound_to_(std::move(bound_to)),
+        first_(std::move(first)),
         kinds_(std::move(kinds)),
         tenant_(std::move(tenant)),
         filter_(std::move(filter)),
@@ -34,7 +38,7 @@ class WatchStream final : public ReplyStream {
         if (synced_) return State::kWait;
         return sync(event);
       }
-      queue(changes);
+      RETURN_IF_ERROR(queue(changes));
     }
     event = std::move(ready_.front());
     ready_.pop_front();
@@ -60,14 +64,17 @@ class WatchStream final : public ReplyStream {
         return true;
       }
       const Kind& kind = *kinds_[kind_++];
+      const Visibility visibility(*first_, bound_to_);
       if (tenant_.empty())
-        present_ = first_->list(kind);
+        present_ = visibility.list(kind);
       else if (kind.tenant_owned)
         present_ = first_->find_by(kind, "tenant", tenant_);
       else
         present_.clear();
-      std::erase_if(present_,
-                    [&](const Resource& resource) { return !filter_.matches(resource.message()); });
+      for (Resource& resource : present_) resource = visibility.shown(resource);
+      std::erase_if(present_, [&](const Resource& resource) {
+        return !visibility.sees(resource) || !filter_.matches(resource.message());
+      });
       at_ = 0;
     }
     event.set_type(pb::WATCH_EVENT_TYPE_PUT);
@@ -79,22 +86,30 @@ class WatchStream final : public ReplyStream {
 
   // Only the last event of a transaction carries its revision: continuing from an earlier one
   // repeats the transaction rather than losing its rest.
-  void queue(const std::vector<Change>& changes) {
+  Status queue(const std::vector<Change>& changes) {
+    const SnapshotPtr now = store_.snapshot();
+    const Visibility visibility(*now, bound_to_);
     for (const Change& change : changes) {
+      const bool unknown = !bound_to_.empty() && !change.after && !change.before;
+      if (unknown || visibility.depends_on(change.before, change.after))
+        return Error(Code::kOutOfRange,
+                     "what you may see of the fleet has changed: start the watch again from 0");
       if (change.revision != revision_ && !ready_.empty()) ready_.back().set_revision(last_);
       revision_ = change.revision;
       if (!wanted_.contains(change.key.kind) || !concerns(change)) continue;
+      if (!visibility.sees(change.after ? change.after : change.before)) continue;
       last_ = change.revision;
       pb::WatchEvent event;
       // What no longer matches is gone, to whom only sees what matches.
       event.set_type(change.after && filter_.matches(change.after.message())
                          ? pb::WATCH_EVENT_TYPE_PUT
                          : pb::WATCH_EVENT_TYPE_DELETE);
-      *event.mutable_resource() = public_form(subject(change));
+      *event.mutable_resource() = public_form(visibility.shown(subject(change)));
       event.set_revision(change.revision - 1);
       ready_.push_back(std::move(event));
     }
     if (!ready_.empty()) ready_.back().set_revision(last_);
+    return {};
   }
 
   // Changes that the log tells have no `before`: then it may have matched, and a deletion of what
@@ -115,7 +130,9 @@ class WatchStream final : public ReplyStream {
     return Resource(kind, message);
   }
 
-  SnapshotPtr first_;  // until its resources were told
+  Store& store_;
+  const std::string bound_to_;  // empty: the whole fleet
+  SnapshotPtr first_;           // until its resources were told
   std::vector<const Kind*> kinds_;
   std::set<std::string> wanted_;
   std::string tenant_;  // empty: any
@@ -132,8 +149,8 @@ class WatchStream final : public ReplyStream {
 
 }  // namespace
 
-Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const pb::WatchRequest& request,
-                                                Poke poke) {
+Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const std::string& tenant,
+                                                const pb::WatchRequest& request, Poke poke) {
   std::vector<const Kind*> kinds;
   for (const std::string& name : request.kinds()) {
     const Kind* kind = find_kind(name);
@@ -148,8 +165,8 @@ Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const pb::WatchReq
   const Revision from = first != nullptr ? first->revision() : request.from_revision();
   ASSIGN_OR_RETURN(auto subscription, store.subscribe(from, std::move(poke)));
   return std::unique_ptr<ReplyStream>(
-      std::make_unique<WatchStream>(std::move(first), std::move(kinds), request.tenant(),
-                                    std::move(filter), std::move(subscription)));
+      std::make_unique<WatchStream>(store, tenant, std::move(first), std::move(kinds),
+                                    request.tenant(), std::move(filter), std::move(subscription)));
 }
 
 }  // namespace frameworks

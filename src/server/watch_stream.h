@@ -9,9 +9,11 @@
 
 namespace frameworks {
 
+// `tenant`: that the caller is bound to, empty for one of the whole fleet; such a caller is told
+// only of what it sees, and kOutOfRange when what it sees has changed.
 // Holds one batch of changes at most; what a slow reader does not fetch stays in the store's
 // window, and beyond it the stream ends with kOutOfRange.
-Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const pb::WatchRequest& request,
-                                                Poke poke);
+Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const std::string& tenant,
+                                                const pb::WatchRequest& request, Poke poke);
 
 }  // namespace frameworks

@@ -1,0 +1,246 @@
+#include "runtime/access/token_desk.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "base/log.h"
+#include "runtime/access/rate_limit.h"
+
+namespace frameworks {
+namespace {
+
+using google::protobuf::util::TimeUtil;
+
+constexpr const char* kActor = "system/access";
+constexpr size_t kShards = 64;
+// Of one shard; beyond, what was remembered is forgotten and verified anew.
+constexpr size_t kMaxEntries = 16'384;
+constexpr size_t kMaxTenants = 65'536;
+
+using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
+
+Digest digest_of(std::string_view text) {
+  Digest out;
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data());
+  return out;
+}
+
+int64_t minute_of(WallTime time) {
+  return std::chrono::floor<std::chrono::minutes>(time).time_since_epoch().count();
+}
+
+struct Entry {
+  Digest digest{};
+  Revision revision = -1;  // that the principal holds for
+  std::shared_ptr<const Principal> principal;
+  std::shared_ptr<RateLimit> limit = std::make_shared<RateLimit>();
+  std::shared_ptr<RateLimit> tenant_limit;
+  int64_t minute = 0;  // of the use noted last
+};
+
+struct TextHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
+
+struct Shard {
+  std::mutex mutex;
+  std::unordered_map<std::string, Entry, TextHash, std::equal_to<>> entries;
+  uint64_t admitted = 0;
+};
+
+struct Use {
+  WallTime time;
+  std::string address;
+};
+using Uses = std::map<std::string, Use>;
+
+int64_t noted_minute(const Snapshot& snapshot, const std::string& name) {
+  const auto* token = snapshot.find<pb::AccessToken>(name);
+  if (token == nullptr) return 0;
+  return token->status().last_use_time().seconds() / 60;
+}
+
+Edit record(std::shared_ptr<const Uses> uses) {
+  return [uses = std::move(uses)](Transaction& transaction) -> Status {
+    for (const auto& [name, use] : *uses) {
+      const auto* found = transaction.snapshot().find<pb::AccessToken>(name);
+      if (found == nullptr || noted_minute(transaction.snapshot(), name) >= minute_of(use.time))
+        continue;
+      pb::AccessToken token = *found;
+      auto& status = *token.mutable_status();
+      *status.mutable_last_use_time() = TimeUtil::SecondsToTimestamp(minute_of(use.time) * 60);
+      status.set_last_use_address(use.address);
+      transaction.put(std::move(token));
+    }
+    return {};
+  };
+}
+
+}  // namespace
+
+class TokenDesk::State {
+ public:
+  State(Store& store, Clock& clock, Options options)
+      : store_(store), clock_(clock), options_(options) {
+    recorder_ = std::jthread([this](const std::stop_token& stop) { record_loop(stop); });
+  }
+
+  Result<std::shared_ptr<const Principal>> admit(std::string_view token, std::string_view address) {
+    const auto parts = parse_token(token);
+    if (!parts) return refuse(TokenRefusal::kUnknown);
+    const Digest digest = digest_of(parts->secret);
+    Shard& shard = shards_[TextHash{}(parts->name) % kShards];
+    const WallTime now = clock_.wall();
+    std::lock_guard lock(shard.mutex);
+    auto at = shard.entries.find(parts->name);
+    const bool known = at != shard.entries.end() && at->second.revision == store_.revision() &&
+                       CRYPTO_memcmp(at->second.digest.data(), digest.data(), digest.size()) == 0;
+    if (!known) {
+      const SnapshotPtr snapshot = store_.snapshot();
+      TokenVerdict verdict = verify_token(*snapshot, token, now);
+      if (verdict.refusal) return refuse(*verdict.refusal);
+      at = remember(shard, *snapshot, digest, std::move(verdict.principal));
+    }
+    Entry& entry = at->second;
+    if (entry.principal->expires && *entry.principal->expires <= now)
+      return refuse(TokenRefusal::kExpired);
+    RETURN_IF_ERROR(check_rate(entry));
+    ++shard.admitted;
+    if (entry.minute != minute_of(now)) {
+      entry.minute = minute_of(now);
+      note(entry.principal->token, {now, std::string(address)});
+    }
+    return entry.principal;
+  }
+
+  uint64_t admitted() {
+    uint64_t sum = 0;
+    for (Shard& shard : shards_) {
+      std::lock_guard lock(shard.mutex);
+      sum += shard.admitted;
+    }
+    return sum;
+  }
+
+  std::array<std::atomic<uint64_t>, kTokenRefusals> refused{};
+  std::atomic<uint64_t> limited{0};
+
+ private:
+  Error refuse(TokenRefusal refusal) {
+    refused[static_cast<size_t>(refusal)].fetch_add(1, std::memory_order_relaxed);
+    return refusal_error(refusal);
+  }
+
+  // The limit's state and the noted minute outlive a verification.
+  static auto replace(Shard& shard, const std::string& name) {
+    if (shard.entries.size() >= kMaxEntries && !shard.entries.contains(name)) shard.entries.clear();
+    return shard.entries.try_emplace(name);
+  }
+
+  std::unordered_map<std::string, Entry, TextHash, std::equal_to<>>::iterator remember(
+      Shard& shard, const Snapshot& snapshot, const Digest& digest, Principal principal) {
+    auto [at, added] = replace(shard, principal.token);
+    Entry& entry = at->second;
+    if (added) entry.minute = noted_minute(snapshot, principal.token);
+    entry.digest = digest;
+    entry.revision = snapshot.revision();
+    entry.tenant_limit = principal.tenant_rate == 0 ? nullptr : tenant_limit(principal.tenant);
+    entry.principal = std::make_shared<const Principal>(std::move(principal));
+    return at;
+  }
+
+  std::shared_ptr<RateLimit> tenant_limit(const std::string& tenant) {
+    std::lock_guard lock(tenants_mutex_);
+    if (tenants_.size() >= kMaxTenants)
+      std::erase_if(tenants_, [](const auto& each) { return each.second.use_count() == 1; });
+    auto& limit = tenants_[tenant];
+    if (limit == nullptr) limit = std::make_shared<RateLimit>();
+    return limit;
+  }
+
+  Status check_rate(const Entry& entry) {
+    const Principal& principal = *entry.principal;
+    if (principal.rate == 0 && entry.tenant_limit == nullptr) return {};
+    const MonoTime now = clock_.mono();
+    const bool own = entry.limit->allow(now, principal.rate);
+    const bool tenants = !own || entry.tenant_limit == nullptr ||
+                         entry.tenant_limit->allow(now, principal.tenant_rate);
+    if (own && tenants) return {};
+    limited.fetch_add(1, std::memory_order_relaxed);
+    return own ? Error(Code::kResourceExhausted,
+                       fmt::format("too many requests: tenant \"{}\" may send {} a second: try "
+                                   "again in a second",
+                                   principal.tenant, principal.tenant_rate))
+               : Error(Code::kResourceExhausted,
+                       fmt::format("too many requests: token {} may send {} a second: try again "
+                                   "in a second",
+                                   principal.token, principal.rate));
+  }
+
+  void note(const std::string& token, Use use) {
+    {
+      std::lock_guard lock(uses_mutex_);
+      uses_.insert_or_assign(token, std::move(use));
+    }
+    used_.notify_one();
+  }
+
+  void record_loop(const std::stop_token& stop) {
+    while (true) {
+      {
+        std::unique_lock lock(uses_mutex_);
+        used_.wait(lock, stop, [this] { return !uses_.empty(); });
+        if (uses_.empty()) return;  // asked to stop
+      }
+      clock_.sleep_for(options_.gather, stop);
+      auto uses = std::make_shared<Uses>();
+      {
+        std::lock_guard lock(uses_mutex_);
+        uses->swap(uses_);
+      }
+      const auto written = store_.write(kActor, record(std::move(uses)));
+      if (!written)
+        spdlog::warn("access: last uses are not recorded: {}", written.error().message());
+      if (stop.stop_requested()) return;
+    }
+  }
+
+  Store& store_;
+  Clock& clock_;
+  const Options options_;
+  std::array<Shard, kShards> shards_;
+
+  std::mutex tenants_mutex_;
+  std::map<std::string, std::shared_ptr<RateLimit>> tenants_;
+
+  std::mutex uses_mutex_;
+  std::condition_variable_any used_;
+  Uses uses_;
+  std::jthread recorder_;
+};
+
+TokenDesk::TokenDesk(Store& store, Clock& clock, Options options)
+    : state_(std::make_unique<State>(store, clock, options)) {}
+TokenDesk::~TokenDesk() = default;
+
+Result<std::shared_ptr<const Principal>> TokenDesk::admit(std::string_view token,
+                                                          std::string_view address) {
+  return state_->admit(token, address);
+}
+
+uint64_t TokenDesk::admitted() const { return state_->admitted(); }
+uint64_t TokenDesk::refused(TokenRefusal refusal) const {
+  return state_->refused[static_cast<size_t>(refusal)].load();
+}
+uint64_t TokenDesk::limited() const { return state_->limited.load(); }
+
+}  // namespace frameworks
