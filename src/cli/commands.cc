@@ -19,6 +19,9 @@ const std::vector<Command>& all_commands() {
                                                  node_power_on_command(),
                                                  node_power_off_command(),
                                                  token_create_command(),
+                                                 access_token_create_command(),
+                                                 access_token_revoke_command(),
+                                                 whoami_command(),
                                                  completion_command(),
                                                  version_command(),
                                                  docs_command()};
@@ -30,6 +33,7 @@ std::string group_summary(const std::string& group) {
   if (group == "operation") return "Long work: list it, follow it, stop it";
   if (group == "node") return "Switch machines on and off";
   if (group == "token") return "Tokens that let machines join";
+  if (group == "access-token") return "Tokens with which programs use the API";
   return {};
 }
 
