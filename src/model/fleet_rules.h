@@ -37,6 +37,8 @@ void check_dependencies(FleetCheck& check);
 void check_pools(FleetCheck& check);
 // No two nodes have the same address.
 void check_addresses(FleetCheck& check);
+// No two tenants have the same name in the DNS, and none owns more than its limits allow.
+void check_tenants(FleetCheck& check);
 // Nothing that is still referenced goes away.
 void check_removals(FleetCheck& check);
 

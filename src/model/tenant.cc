@@ -1,6 +1,10 @@
 // A customer of the platform. Written by operators; status.state by the runtime layer.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "frameworks/v1/tenant.pb.h"
 #include "model/kinds.h"
 #include "model/rules.h"
@@ -11,6 +15,12 @@
 namespace frameworks {
 namespace {
 
+// Labels below the platform's zones that no tenant may have: names of the platform itself, and
+// those that programs and people trust without looking.
+constexpr std::array<std::string_view, 15> kReserved = {
+    "admin", "api", "autoconfig", "autodiscover", "internal", "localhost", "mail", "mta-sts",
+    "mx",    "ns1", "ns2",        "postmaster",   "status",   "wpad",      "www"};
+
 void defaults(pb::Tenant& tenant) {
   pb::TenantSpec& spec = *tenant.mutable_spec();
   if (spec.plan().empty()) spec.set_plan("default");
@@ -20,10 +30,9 @@ void defaults(pb::Tenant& tenant) {
 void validate(const pb::Tenant& tenant, Validation& out) {
   require_label_name(tenant.metadata(), out);
   const std::string& subdomain = tenant.spec().subdomain();
-  for (const auto& other : out.snapshot().find_by<pb::Tenant>("subdomain", subdomain))
-    if (other->metadata().name() < tenant.metadata().name())
-      out.fail("spec.subdomain", fmt::format("\"{}\" belongs to Tenant/{} already: choose another",
-                                             subdomain, other->metadata().name()));
+  if (std::find(kReserved.begin(), kReserved.end(), subdomain) != kReserved.end())
+    out.fail("spec.subdomain",
+             fmt::format("\"{}\" is a name of the platform's own: choose another", subdomain));
   for (const auto& [name, value] : tenant.spec().features()) {
     using google::protobuf::Value;
     const bool scalar = value.kind_case() == Value::kBoolValue ||
@@ -54,8 +63,11 @@ Kind tenant_kind() {
                   {"LIMITS", [](const auto& t) { return limits_text(t.spec().limits()); }}},
       .index =
           [](const auto& t) {
-            return std::vector<std::pair<std::string, std::string>>{
+            std::vector<std::pair<std::string, std::string>> out{
                 {"subdomain", t.spec().subdomain()}};
+            if (!t.metadata().uid().empty()) out.emplace_back("uid", t.metadata().uid());
+            for (const std::string& domain : t.spec().domains()) out.emplace_back("domain", domain);
+            return out;
           },
   });
 }

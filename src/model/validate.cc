@@ -29,6 +29,7 @@ std::vector<Violation> violations_of(const Snapshot& after, std::span<const Reso
   check_dependencies(check);
   check_pools(check);
   check_addresses(check);
+  check_tenants(check);
   check_removals(check);
   return std::move(check.violations);
 }

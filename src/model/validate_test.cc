@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -170,6 +171,66 @@ TEST(Validation, OfTenThousandTenantsAndServicesIsNotQuadratic) {
   EXPECT_TRUE(status) << status.error().text().substr(0, 2000);
   // Takes about 0.1 s; a quadratic rule would take minutes.
   EXPECT_LT(system_clock().mono() - start, std::chrono::seconds(10));
+}
+
+// A customer's own cluster with as many nodes, and the customer's limit.
+std::string owned_fleet(int nodes, int limit) {
+  std::string text = fmt::format(R"(
+apiVersion: frameworks/v1
+kind: Tenant
+metadata: {{name: acme}}
+spec: {{limits: {{nodes: {}}}}}
+---
+apiVersion: frameworks/v1
+kind: Cluster
+metadata: {{name: own}}
+spec: {{tier: edge, region: eu-west, sharing: customer-managed, owner: acme, networks: {{mesh: 10.64.1.0/24}}}}
+)",
+                                 limit);
+  for (int i = 1; i <= nodes; ++i)
+    text += fmt::format(R"(
+---
+apiVersion: frameworks/v1
+kind: Node
+metadata: {{name: own-{0}}}
+spec: {{cluster: own, address: 192.0.2.{0}, meshAddress: 10.64.1.{0}}}
+)",
+                        i);
+  return text;
+}
+
+TEST(Validation, RefusesTheNinthNodeOnALimitOfEight) {
+  const std::vector<ResourceKey> ninth{{"Node", "", "own-9"}};
+  const std::vector<ResourceKey> eighth{{"Node", "", "own-8"}};
+  EXPECT_TRUE(validate_fleet(fleet_of(owned_fleet(8, 8)), eighth, {}, nullptr));
+  EXPECT_TRUE(validate_fleet(fleet_of(owned_fleet(9, 0)), ninth, {}, nullptr));
+  const Status refused = validate_fleet(fleet_of(owned_fleet(9, 8)), ninth, {}, nullptr);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("tenant \"acme\" would own 9 nodes, and its limit is 8"),
+            std::string::npos)
+      << refused.error().text();
+}
+
+TEST(Validation, RefusesNamesThatAreTakenOrReserved) {
+  const Snapshot fleet = fleet_of(R"(
+apiVersion: frameworks/v1
+kind: Tenant
+metadata: {name: acme}
+spec: {subdomain: www, domains: [live.example.org]}
+---
+apiVersion: frameworks/v1
+kind: Tenant
+metadata: {name: zeta}
+spec: {domains: [live.example.org]}
+)");
+  const std::vector<ResourceKey> changed{{"Tenant", "", "acme"}};
+  const Status refused = validate_fleet(fleet, changed, {}, nullptr);
+  ASSERT_FALSE(refused);
+  const std::string text = refused.error().text();
+  EXPECT_NE(text.find("\"www\" is a name of the platform's own"), std::string::npos) << text;
+  EXPECT_NE(text.find("spec.domains[0]: \"live.example.org\" belongs to Tenant/zeta already"),
+            std::string::npos)
+      << text;
 }
 
 }  // namespace

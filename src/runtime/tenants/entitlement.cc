@@ -6,6 +6,9 @@ namespace frameworks {
 
 bool is_valid(const Snapshot& snapshot, const pb::Grant& grant) {
   if (grant.metadata().has_delete_time()) return false;
+  // What was asked for, or refused, entitles to nothing.
+  const pb::Approval approval = grant.spec().approval();
+  if (approval != pb::APPROVAL_UNSPECIFIED && approval != pb::APPROVAL_APPROVED) return false;
   if (!grant.spec().has_expire_time()) return true;
   const auto& expiry = grant.spec().expire_time();
   const auto since_epoch =

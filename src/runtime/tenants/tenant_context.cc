@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/node.pb.h"
 #include "frameworks/v1/service.pb.h"
@@ -27,6 +28,13 @@ std::string endpoint_url(const pb::Port& port, const pb::Node& node) {
                   std::to_string(port.port()));
 }
 
+// The tenant's, with those that the grant has of its own.
+pb::Limits merged_limits(const pb::Limits& tenant, const pb::Limits& grant) {
+  pb::Limits out = tenant;
+  out.MergeFrom(grant);  // fields without a value stay the tenant's
+  return out;
+}
+
 void add_cluster(const pb::Grant& grant, const pb::Cluster& cluster, pb::TenantContext& context) {
   pb::EntitledCluster& entitled = *context.add_clusters();
   entitled.set_cluster(cluster.metadata().name());
@@ -34,7 +42,8 @@ void add_cluster(const pb::Grant& grant, const pb::Cluster& cluster, pb::TenantC
   entitled.set_region(cluster.spec().region());
   entitled.set_level(grant.spec().level() == pb::GRANT_LEVEL_UNSPECIFIED ? pb::GRANT_LEVEL_USE
                                                                          : grant.spec().level());
-  if (grant.spec().has_limits()) *entitled.mutable_limits() = grant.spec().limits();
+  *entitled.mutable_limits() = merged_limits(context.limits(), grant.spec().limits());
+  *entitled.mutable_features() = grant.spec().features();
 }
 
 void add_endpoints(const Snapshot& snapshot, const pb::Cluster& cluster, const pb::Node& node,
@@ -59,7 +68,74 @@ void add_endpoints(const Snapshot& snapshot, const pb::Cluster& cluster, const p
   }
 }
 
+bool is_verified(const pb::Tenant& tenant, const std::string& domain) {
+  const auto& wanted = tenant.spec().domains();
+  if (std::find(wanted.begin(), wanted.end(), domain) == wanted.end()) return false;
+  const auto& all = tenant.status().domains();
+  return std::any_of(all.begin(), all.end(), [&](const pb::DomainStatus& status) {
+    return status.domain() == domain && status.state() == pb::DOMAIN_STATE_VERIFIED;
+  });
+}
+
+const pb::Tenant* first_by(const Snapshot& snapshot, const char* index, const std::string& value) {
+  const auto found = snapshot.find_by<pb::Tenant>(index, value);
+  // The snapshot keeps it.
+  return found.empty() ? nullptr : snapshot.find<pb::Tenant>(found.front()->metadata().name());
+}
+
+// Behind whom the next page begins, bound to the cluster.
+Result<std::string> tenant_of_token(const pb::ListClusterTenantsRequest& request) {
+  if (request.page_token().empty()) return std::string();
+  const auto text = base64_decode(request.page_token());
+  const std::string mine = request.cluster() + '/';
+  if (!text || !text->starts_with(mine))
+    return Error::invalid({{{}, 0, "", "pageToken", "is not of this list: begin without one"}});
+  return text->substr(mine.size());
+}
+
 }  // namespace
+
+Result<const pb::Tenant*> find_tenant(const Snapshot& snapshot, const pb::TenantKey& key) {
+  const int given = !key.tenant().empty() + !key.uid().empty() + !key.subdomain().empty() +
+                    !key.domain().empty() + !key.api_key().empty();
+  if (given != 1)
+    return Error::invalid(
+        {{{}, 0, "", "key", fmt::format("has {} names of a tenant: give exactly one", given)}});
+  if (!key.api_key().empty())
+    return Error(Code::kUnimplemented, "contexts are not found by API key yet: use another name");
+  if (!key.tenant().empty()) return snapshot.find<pb::Tenant>(key.tenant());
+  if (!key.uid().empty()) return first_by(snapshot, "uid", key.uid());
+  if (!key.subdomain().empty()) return first_by(snapshot, "subdomain", key.subdomain());
+  const pb::Tenant* tenant = first_by(snapshot, "domain", key.domain());
+  return tenant != nullptr && is_verified(*tenant, key.domain()) ? tenant : nullptr;
+}
+
+Result<pb::ListClusterTenantsResponse> cluster_tenants(
+    const Snapshot& snapshot, const pb::ListClusterTenantsRequest& request) {
+  constexpr int kMaxPage = 1000;
+  if (snapshot.find<pb::Cluster>(request.cluster()) == nullptr)
+    return Error(Code::kNotFound, fmt::format("cluster \"{}\" does not exist", request.cluster()));
+  ASSIGN_OR_RETURN(const std::string after, tenant_of_token(request));
+  const int limit = request.page_size() == 0 ? kMaxPage : request.page_size();
+  pb::ListClusterTenantsResponse out;
+  out.set_revision(snapshot.revision());
+  std::string last = after;
+  for (const auto& grant : snapshot.find_by<pb::Grant>("cluster", request.cluster())) {
+    const std::string& name = grant->metadata().tenant();
+    const auto* tenant = snapshot.find<pb::Tenant>(name);
+    if (name <= last || tenant == nullptr || !is_valid(snapshot, *grant)) continue;
+    if (out.tenants_size() == limit) {
+      out.set_next_page_token(base64_encode(request.cluster() + '/' + last));
+      break;
+    }
+    last = name;
+    pb::ClusterTenant& entry = *out.add_tenants();
+    entry.set_tenant(name);
+    entry.set_state(tenant_state(*tenant));
+    entry.set_level(grant->spec().level());
+  }
+  return out;
+}
 
 Result<pb::TenantContext> tenant_context(const Snapshot& snapshot, std::string_view name) {
   const auto* tenant = snapshot.find<pb::Tenant>(name);
@@ -72,6 +148,9 @@ Result<pb::TenantContext> tenant_context(const Snapshot& snapshot, std::string_v
   context.set_plan(tenant->spec().plan().empty() ? "default" : tenant->spec().plan());
   *context.mutable_features() = tenant->spec().features();
   *context.mutable_limits() = tenant->spec().limits();
+  context.set_subdomain(tenant->spec().subdomain());
+  for (const std::string& domain : tenant->spec().domains())
+    if (is_verified(*tenant, domain)) context.add_domains(domain);
   context.set_revision(snapshot.revision());
 
   for (const auto& grant : snapshot.find_by<pb::Grant>("tenant", name)) {

@@ -15,4 +15,13 @@ namespace frameworks {
 // tenant's clusters, not with the fleet. kNotFound.
 Result<pb::TenantContext> tenant_context(const Snapshot& snapshot, std::string_view tenant);
 
+// Whose name, uid, subdomain or verified domain it is; nullptr: nobody's. kInvalidArgument unless
+// exactly one is set, kUnimplemented for an API key.
+Result<const pb::Tenant*> find_tenant(const Snapshot& snapshot, const pb::TenantKey& key);
+
+// Who has a valid grant on a cluster, by tenant's name. kNotFound; kInvalidArgument for a page
+// token of another list.
+Result<pb::ListClusterTenantsResponse> cluster_tenants(
+    const Snapshot& snapshot, const pb::ListClusterTenantsRequest& request);
+
 }  // namespace frameworks

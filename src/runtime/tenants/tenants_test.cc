@@ -190,5 +190,89 @@ TEST_F(Tenants, ExplainsWhoMayUseWhat) {
   EXPECT_TRUE(explain_tenants(before, before).empty());
 }
 
+TEST_F(Tenants, AGrantThatWasAskedForOrRefusedEntitlesToNothing) {
+  for (const auto& [approval, holds] :
+       std::vector<std::pair<pb::Approval, bool>>{{pb::APPROVAL_UNSPECIFIED, true},
+                                                  {pb::APPROVAL_REQUESTED, false},
+                                                  {pb::APPROVAL_REJECTED, false},
+                                                  {pb::APPROVAL_APPROVED, true}}) {
+    pb::Grant asked = grant("acme");
+    asked.mutable_spec()->set_approval(approval);
+    put(asked);
+    EXPECT_EQ(tenant_context(fleet_, "acme")->clusters_size(), holds ? 1 : 0) << approval;
+    EXPECT_EQ(may_publish().empty(), !holds) << approval;
+  }
+}
+
+TEST_F(Tenants, AGrantsLimitsOverrideTheTenantsAndLeaveTheOthers) {
+  auto tenant = named<pb::Tenant>("acme");
+  tenant.mutable_spec()->mutable_limits()->set_streams(10);
+  tenant.mutable_spec()->mutable_limits()->set_viewers(500);
+  put(tenant);
+  pb::Grant more = grant("acme");
+  more.mutable_spec()->mutable_limits()->set_streams(99);
+  put(more);
+  const auto context = tenant_context(fleet_, "acme");
+  ASSERT_EQ(context->clusters_size(), 1);
+  EXPECT_EQ(context->clusters(0).limits().streams(), 99);
+  EXPECT_EQ(context->clusters(0).limits().viewers(), 500);
+  EXPECT_EQ(context->limits().streams(), 10);
+}
+
+TEST_F(Tenants, AreFoundByEveryNameButADomainOnlyOnceVerified) {
+  auto tenant = named<pb::Tenant>("acme");
+  tenant.mutable_metadata()->set_uid("u-1");
+  tenant.mutable_spec()->set_subdomain("acme-live");
+  tenant.mutable_spec()->add_domains("live.acme.example");
+  put(tenant);
+  const auto found = [&](auto set) -> std::string {
+    pb::TenantKey key;
+    set(key);
+    const auto result = find_tenant(fleet_, key);
+    if (!result) return std::string(code_name(result.error().code()));
+    return *result == nullptr ? "nobody" : (*result)->metadata().name();
+  };
+  EXPECT_EQ(found([](auto& key) { key.set_tenant("acme"); }), "acme");
+  EXPECT_EQ(found([](auto& key) { key.set_uid("u-1"); }), "acme");
+  EXPECT_EQ(found([](auto& key) { key.set_subdomain("acme-live"); }), "acme");
+  EXPECT_EQ(found([](auto& key) { key.set_subdomain("acme"); }), "nobody");
+  EXPECT_EQ(found([](auto& key) { key.set_domain("live.acme.example"); }), "nobody");
+  EXPECT_EQ(found([](auto&) {}), "invalid_argument");
+  EXPECT_EQ(found([](auto& key) {
+              key.set_tenant("acme");
+              key.set_uid("u-1");
+            }),
+            "invalid_argument");
+  auto& status = *tenant.mutable_status()->add_domains();
+  status.set_domain("live.acme.example");
+  status.set_state(pb::DOMAIN_STATE_VERIFIED);
+  put(tenant);
+  EXPECT_EQ(found([](auto& key) { key.set_domain("live.acme.example"); }), "acme");
+  EXPECT_EQ(tenant_context(fleet_, "acme")->domains(0), "live.acme.example");
+}
+
+TEST_F(Tenants, OfAClusterAreListedPageByPage) {
+  for (const char* name : {"beta", "gamma"}) {
+    put(named<pb::Tenant>(name));
+    put(grant(name));
+  }
+  put(named<pb::Tenant>("late"));
+  put(grant("late", kNow));  // expired
+  pb::ListClusterTenantsRequest request;
+  request.set_cluster("eu-edge");
+  request.set_page_size(2);
+  Lines seen;
+  for (int page = 0; page < 2; ++page) {
+    const auto response = cluster_tenants(fleet_, request);
+    ASSERT_TRUE(response) << response.error().text();
+    for (const auto& each : response->tenants()) seen.push_back(each.tenant());
+    EXPECT_EQ(response->next_page_token().empty(), page == 1);
+    request.set_page_token(response->next_page_token());
+  }
+  EXPECT_EQ(seen, (Lines{"acme", "beta", "gamma"}));
+  request.set_page_token("bm90LW1pbmU=");
+  EXPECT_EQ(cluster_tenants(fleet_, request).error().code(), Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace frameworks
