@@ -5,8 +5,25 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "runtime/access/rate_limit.h"
 
 namespace frameworks {
+
+namespace {
+
+constexpr int64_t kFailures = 100;
+constexpr int64_t kFailuresPerSecond = 10;
+
+}  // namespace
+
+Authentication::Authentication() { limit_failures(kFailures); }
+Authentication::Authentication(Authentication&&) noexcept = default;
+Authentication& Authentication::operator=(Authentication&&) noexcept = default;
+Authentication::~Authentication() = default;
+
+void Authentication::limit_failures(int64_t at_once) {
+  failures_ = std::make_unique<AddressLimits>(kFailuresPerSecond, at_once);
+}
 
 Result<Authentication> Authentication::load_or_create(const std::filesystem::path& state) {
   const auto path = state / "admin.token";
@@ -41,7 +58,13 @@ Result<Caller> Authentication::identify(std::string_view authorization, std::str
   if (authorization.size() <= kScheme.size() ||
       to_lower(authorization.substr(0, kScheme.size())) != kScheme)
     return Error(Code::kUnauthenticated, "authorization: only \"Bearer <token>\" is understood");
-  ASSIGN_OR_RETURN(caller, caller_of(trim(authorization.substr(kScheme.size())), source));
+  auto found = caller_of(trim(authorization.substr(kScheme.size())), source);
+  if (!found && found.error().code() == Code::kUnauthenticated &&
+      !failures_->allow(source.substr(source.find(' ') + 1), system_clock().mono()))
+    return Error(Code::kResourceExhausted,
+                 "too many wrong tokens from this address: try again in a second");
+  if (!found) return std::move(found.error());
+  caller = std::move(*found);
   caller.source = source;
   return caller;
 }

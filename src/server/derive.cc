@@ -1,12 +1,14 @@
 #include "server/derive.h"
 
 #include "machine/provisioning/pool_plan.h"
+#include "runtime/access/change_rules.h"
 #include "runtime/orchestration/placement_plan.h"
 
 namespace frameworks {
 
 Status derive(Transaction& transaction) {
   RETURN_IF_ERROR(plan_pool_nodes(transaction, transaction.changed()));
+  RETURN_IF_ERROR(derive_tokens(transaction));
   // Again: nodes that came or went are changes too.
   return plan_instances(transaction, transaction.changed());
 }

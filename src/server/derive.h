@@ -1,4 +1,5 @@
-// What follows from the model, in order: nodes of pools, then instances on nodes.
+// What follows from the model, in order: nodes of pools, no tokens for accounts that are gone,
+// then instances on nodes.
 #pragma once
 
 #include "store/store.h"

@@ -136,7 +136,10 @@ Error for_caller(const Caller& caller, Error error, const std::set<std::string>&
 // Checks the items against the rules of who may write what, at the moment of the write.
 Result<Edit> allowed_apply(const Caller& caller, const pb::ApplyRequest& request,
                            const std::shared_ptr<PlannedChange>& outcome) {
-  ASSIGN_OR_RETURN(const Edit edit, apply_edit(request, outcome));
+  const auto prunable = [role = role_of(caller)](const Kind& kind) {
+    return role == pb::ROLE_ADMIN || !is_for_administrators(kind);
+  };
+  ASSIGN_OR_RETURN(const Edit edit, apply_edit(request, outcome, prunable));
   if (request.prune() && !caller.tenant.empty())
     return Error(Code::kPermissionDenied,
                  "pruning is for callers of the whole fleet: delete resources one by one");

@@ -76,13 +76,15 @@ bool was_applied(const Resource& resource) {
   return resource.metadata().annotations().contains(kAppliedAnnotation);
 }
 
-void prune(Transaction& transaction, const std::vector<Resource>& items) {
+void prune(Transaction& transaction, const std::vector<Resource>& items, const Prunable& prunable) {
   std::set<ResourceKey> listed;
   for (const Resource& item : items) listed.insert(item.key());
   std::vector<ResourceKey> gone;
-  for (const Kind& kind : all_kinds())
+  for (const Kind& kind : all_kinds()) {
+    if (prunable && !prunable(kind)) continue;
     for (const Resource& resource : transaction.snapshot().list(kind))
       if (was_applied(resource) && !listed.contains(resource.key())) gone.push_back(resource.key());
+  }
   // Kinds come after those they reference: remove in reverse.
   for (auto key = gone.rbegin(); key != gone.rend(); ++key) transaction.remove(*key);
 }
@@ -204,10 +206,11 @@ Status check_revisions(const Snapshot& before, const Items& items) {
 
 }  // namespace
 
-Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome) {
+Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome,
+                        Prunable prunable) {
   ASSIGN_OR_RETURN(Items read, read_items(request));
   const auto items = std::make_shared<Items>(std::move(read));
-  return Edit([items, outcome, pruning = request.prune(),
+  return Edit([items, outcome, prunable = std::move(prunable), pruning = request.prune(),
                revision = request.if_revision()](Transaction& transaction) -> Status {
     const Snapshot before = transaction.snapshot();
     if (revision != 0 && before.revision() != revision)
@@ -216,7 +219,7 @@ Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<Planned
     RETURN_IF_ERROR(check_revisions(before, *items));
     for (const Resource& item : items->resources)
       transaction.put(merged(before.find(item.key()), item));
-    if (pruning) prune(transaction, items->resources);
+    if (pruning) prune(transaction, items->resources, prunable);
     return complete(transaction, before, items->origins, *outcome);
   });
 }

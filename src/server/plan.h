@@ -28,7 +28,10 @@ struct PlannedChange {
 // written together. `outcome` is filled when the edit succeeded.
 
 // kInvalidArgument with every violation, each with the origin of its item.
-Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome);
+// Pruning leaves alone what `prunable` says no to.
+using Prunable = std::function<bool(const Kind&)>;
+Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome,
+                        Prunable prunable = nullptr);
 // kNotFound; kFailedPrecondition for what the system owns; kInvalidArgument while something still
 // references it.
 Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<PlannedChange> outcome);

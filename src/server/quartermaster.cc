@@ -126,6 +126,7 @@ class Server final : public Quartermaster {
     const auto derived = store_->write("system/derive", derive_everything);
     if (!derived) return derived.error();
     token_desk_ = std::make_unique<TokenDesk>(*store_, clock_);
+    authentication_->limit_failures(options_.wrong_tokens);
     authentication_->set_account_tokens(
         [this](std::string_view token, std::string_view address) -> Result<Caller> {
           ASSIGN_OR_RETURN(const auto principal, token_desk_->admit(token, address));

@@ -88,6 +88,15 @@ bool is_for_administrators(const Kind& kind) {
          kind.name == "IdentityProvider";
 }
 
+Status derive_tokens(Transaction& transaction) {
+  for (const ResourceKey& key : transaction.changed()) {
+    if (key.kind != "Account" || transaction.snapshot().find(key) != nullptr) continue;
+    for (const auto& token : transaction.snapshot().find_by<pb::AccessToken>("account", key.name))
+      transaction.remove({"AccessToken", {}, token->metadata().name()});
+  }
+  return {};
+}
+
 Error not_found(const ResourceKey& key) {
   return {Code::kNotFound, fmt::format("{}: not found", key.text())};
 }

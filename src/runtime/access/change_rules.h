@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "frameworks/v1/access.pb.h"
 #include "runtime/access/visibility.h"
+#include "store/store.h"
 
 namespace frameworks {
 
@@ -24,6 +25,10 @@ Status check_items(pb::Role role, const Visibility& visibility, std::span<const 
 
 // kNotFound also for what is not seen.
 Status check_removal(pb::Role role, const Visibility& visibility, const ResourceKey& key);
+
+// For Store::open(): tokens go with their account, so that one of the same name that comes later
+// does not inherit them.
+Status derive_tokens(Transaction& transaction);
 
 // How everything answers for what is not there.
 Error not_found(const ResourceKey& key);

@@ -3,6 +3,7 @@
 // Threadsafe, without locks. Times are of a monotonic clock.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
