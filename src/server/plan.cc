@@ -249,6 +249,14 @@ Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<Plann
   });
 }
 
+Edit checked_edit(Edit change, std::shared_ptr<PlannedChange> outcome) {
+  return [change = std::move(change), outcome](Transaction& transaction) -> Status {
+    const Snapshot before = transaction.snapshot();
+    RETURN_IF_ERROR(change(transaction));
+    return complete(transaction, before, {}, *outcome);
+  };
+}
+
 bool changes_anything(const PlannedChange& change) {
   return std::any_of(change.keys.begin(), change.keys.end(), [&](const ResourceKey& key) {
     const Resource* before = change.before.find(key);

@@ -24,7 +24,7 @@ struct PlannedChange {
   std::vector<ResourceKey> keys;  // what the edit touched
 };
 
-// Both edits derive what follows and validate the outcome, so that all is refused together or
+// All edits derive what follows and validate the outcome, so that all is refused together or
 // written together. `outcome` is filled when the edit succeeded.
 
 // kInvalidArgument with every violation, each with the origin of its item.
@@ -35,6 +35,9 @@ Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<Planned
 // kNotFound; kFailedPrecondition for what the system owns; kInvalidArgument while something still
 // references it.
 Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<PlannedChange> outcome);
+
+// What a method of its own writes, by `change`.
+Edit checked_edit(Edit change, std::shared_ptr<PlannedChange> outcome);
 
 // Whether the model differs at all, derived resources included.
 bool changes_anything(const PlannedChange& change);

@@ -1,15 +1,281 @@
-// Tenants: what a tenant's programs need to know.
+// Tenants: their life, and what their programs need to know.
+#include <fmt/format.h>
+#include <google/protobuf/util/field_mask_util.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/text.h"
+#include "frameworks/v1/cluster.pb.h"
+#include "model/validate.h"
 #include "runtime/tenants/tenant_context.h"
 #include "server/handlers.h"
+#include "server/plan.h"
 
 namespace frameworks {
+namespace {
 
-void add_tenant_methods(Api& api, const Fleet& fleet) {
+using google::protobuf::util::FieldMaskUtil;
+constexpr int kMaxBatch = 1000;
+
+Error no_tenant(const std::string& name) {
+  return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", name));
+}
+
+// The same for the same request id, in the form of a UUID (version 8: made by a rule of our own).
+std::string uid_of_request(const std::string& request_id) {
+  std::string hex = sha256_hex("frameworks tenant " + request_id).substr(0, 32);
+  hex[12] = '8';
+  hex[16] = 'a';
+  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4),
+                     hex.substr(16, 4), hex.substr(20));
+}
+
+Status check_uid(const std::string& uid) {
+  const bool good = uid.size() <= 64 && std::all_of(uid.begin(), uid.end(), [](char c) {
+                      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-';
+                    });
+  if (good) return {};
+  return Error::invalid({{{},
+                          0,
+                          "",
+                          "tenant.metadata.uid",
+                          "has other characters than letters, digits and hyphens, or more than 64: "
+                          "give a UUID, or none"}});
+}
+
+// Writes what `edit` leaves of the tenant, or says what it would be.
+Status run(const Fleet& fleet, const Caller& caller, const std::string& tenant, bool dry_run,
+           const Edit& change, pb::TenantResponse& response) {
+  const auto outcome = std::make_shared<PlannedChange>();
+  const Edit edit = checked_edit(change, outcome);
+  const auto done =
+      dry_run ? fleet.store.dry_run(edit, nullptr) : fleet.store.write(actor(caller), edit);
+  if (!done) return done.error();
+  response.set_revision(done->revision);
+  if (const auto* found = outcome->after.find<pb::Tenant>(tenant))
+    *response.mutable_tenant() = *found;
+  return {};
+}
+
+Status create(const Fleet& fleet, const Caller& caller, const pb::CreateTenantRequest& request,
+              pb::TenantResponse& response) {
+  pb::Tenant tenant;
+  const pb::Metadata& given = request.tenant().metadata();
+  pb::Metadata& metadata = *tenant.mutable_metadata();
+  metadata.set_name(given.name());
+  *metadata.mutable_labels() = given.labels();
+  *metadata.mutable_annotations() = given.annotations();
+  metadata.set_uid(given.uid());
+  if (given.uid().empty() && !request.request_id().empty())
+    metadata.set_uid(uid_of_request(request.request_id()));
+  RETURN_IF_ERROR(check_uid(metadata.uid()));
+  *tenant.mutable_spec() = request.tenant().spec();
+  const auto name = std::make_shared<std::string>(given.name());
+  const Edit edit = [&, name](Transaction& transaction) -> Status {
+    const std::string& uid = metadata.uid();
+    const auto made = uid.empty() ? std::vector<std::shared_ptr<const pb::Tenant>>()
+                                  : transaction.snapshot().find_by<pb::Tenant>("uid", uid);
+    if (!made.empty()) {
+      *name = made.front()->metadata().name();
+      return {};
+    }
+    if (transaction.snapshot().find<pb::Tenant>(given.name()) != nullptr)
+      return Error(
+          Code::kAlreadyExists,
+          fmt::format("tenant \"{}\" exists: choose another name, or update it", given.name()));
+    transaction.put(with_defaults(Resource::of(tenant)));
+    return {};
+  };
+  RETURN_IF_ERROR(run(fleet, caller, given.name(), request.dry_run(), edit, response));
+  // Made before under another name.
+  if (*name != given.name())
+    if (const auto* found = fleet.store.snapshot()->find<pb::Tenant>(*name))
+      *response.mutable_tenant() = *found;
+  return {};
+}
+
+// As proto/ writes it, also for who asks in JSON's way.
+std::string snake_case(const std::string& path) {
+  std::string out;
+  for (const char c : path) {
+    if (std::isupper(static_cast<unsigned char>(c)) != 0) out += '_';
+    out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return out;
+}
+
+// Paths of what callers may change, as the mask has them.
+Result<google::protobuf::FieldMask> mask_of(const pb::UpdateTenantRequest& request) {
+  google::protobuf::FieldMask mask;
+  if (request.fields().empty()) {
+    for (const char* path : {"metadata.labels", "metadata.annotations", "spec"})
+      mask.add_paths(path);
+    return mask;
+  }
+  std::vector<Violation> violations;
+  for (const std::string& field : request.fields()) {
+    const std::string path = snake_case(field);
+    const bool writable = path == "spec" || path.starts_with("spec.") ||
+                          path == "metadata.labels" || path == "metadata.annotations";
+    if (!writable || !FieldMaskUtil::IsValidPath<pb::Tenant>(path))
+      violations.push_back({{},
+                            0,
+                            "",
+                            "fields",
+                            fmt::format("\"{}\" is no field of a tenant that can be written: give "
+                                        "metadata.labels, metadata.annotations or one of spec",
+                                        field)});
+    mask.add_paths(path);
+  }
+  if (!violations.empty()) return Error::invalid(std::move(violations));
+  return mask;
+}
+
+Status update(const Fleet& fleet, const Caller& caller, const pb::UpdateTenantRequest& request,
+              pb::TenantResponse& response) {
+  ASSIGN_OR_RETURN(const auto mask, mask_of(request));
+  const pb::Metadata& given = request.tenant().metadata();
+  const Edit edit = [&](Transaction& transaction) -> Status {
+    const auto* stored = transaction.snapshot().find<pb::Tenant>(given.name());
+    if (stored == nullptr) return no_tenant(given.name());
+    if (given.revision() != 0 && stored->metadata().revision() != given.revision())
+      return Error(Code::kAborted,
+                   fmt::format("tenant \"{}\" is at revision {}, not {}: read it again",
+                               given.name(), stored->metadata().revision(), given.revision()));
+    pb::Tenant next = *stored;
+    FieldMaskUtil::MergeOptions options;
+    options.set_replace_message_fields(true);
+    options.set_replace_repeated_fields(true);
+    FieldMaskUtil::MergeMessageTo(request.tenant(), mask, options, &next);
+    transaction.put(with_defaults(Resource::of(std::move(next))));
+    return {};
+  };
+  return run(fleet, caller, given.name(), request.dry_run(), edit, response);
+}
+
+// Suspends, or ends it; the same again changes nothing.
+template <typename Request>
+Status set_suspended(const Fleet& fleet, const Caller& caller, const Request& request,
+                     bool suspended, pb::TenantResponse& response) {
+  const Edit edit = [&](Transaction& transaction) -> Status {
+    const auto* stored = transaction.snapshot().find<pb::Tenant>(request.tenant());
+    if (stored == nullptr) return no_tenant(request.tenant());
+    pb::Tenant next = *stored;
+    next.mutable_spec()->set_suspended(suspended);
+    transaction.put(std::move(next));
+    return {};
+  };
+  return run(fleet, caller, request.tenant(), request.dry_run(), edit, response);
+}
+
+// Nothing but the revision when the caller has this one already.
+Status context_of(const Snapshot& snapshot, const std::string& tenant, int64_t if_none_match,
+                  pb::TenantContext& response) {
+  ASSIGN_OR_RETURN(response, tenant_context(snapshot, tenant));
+  if (if_none_match == 0 || response.revision() != if_none_match) return {};
+  response.Clear();
+  response.set_revision(if_none_match);
+  response.set_not_modified(true);
+  return {};
+}
+
+// Of the caller's own, if it is bound to one; another's is as unknown as nobody's.
+Result<const pb::Tenant*> visible_tenant(const Snapshot& snapshot, const Caller& caller,
+                                         const pb::TenantKey& key) {
+  ASSIGN_OR_RETURN(const pb::Tenant* tenant, find_tenant(snapshot, key));
+  const bool hidden =
+      tenant != nullptr && !caller.tenant.empty() && caller.tenant != tenant->metadata().name();
+  return hidden ? nullptr : tenant;
+}
+
+Status find_context(const Snapshot& snapshot, const Caller& caller,
+                    const pb::FindTenantContextRequest& request, pb::TenantContext& response) {
+  ASSIGN_OR_RETURN(const pb::Tenant* tenant, visible_tenant(snapshot, caller, request.key()));
+  if (tenant == nullptr) return Error(Code::kNotFound, "no tenant is known by this key");
+  return context_of(snapshot, tenant->metadata().name(), request.if_none_match(), response);
+}
+
+Status batch_contexts(const Snapshot& snapshot, const Caller& caller,
+                      const pb::BatchTenantContextsRequest& request,
+                      pb::BatchTenantContextsResponse& response) {
+  if (request.keys_size() > kMaxBatch)
+    return Error::invalid({{{},
+                            0,
+                            "",
+                            "keys",
+                            fmt::format("are {}, and at most {} are answered at once: ask in parts",
+                                        request.keys_size(), kMaxBatch)}});
+  response.set_revision(snapshot.revision());
+  for (const pb::TenantKey& key : request.keys()) {
+    ASSIGN_OR_RETURN(const pb::Tenant* tenant, visible_tenant(snapshot, caller, key));
+    pb::TenantContext& context = *response.add_contexts();
+    if (tenant != nullptr) {
+      ASSIGN_OR_RETURN(context, tenant_context(snapshot, tenant->metadata().name()));
+    }
+  }
+  return {};
+}
+
+// A tenant sees who may use the clusters that it owns.
+Status list_by_cluster(const Snapshot& snapshot, const Caller& caller,
+                       const pb::ListClusterTenantsRequest& request,
+                       pb::ListClusterTenantsResponse& response) {
+  const auto* cluster = snapshot.find<pb::Cluster>(request.cluster());
+  const bool hidden =
+      !caller.tenant.empty() && (cluster == nullptr || cluster->spec().owner() != caller.tenant);
+  if (hidden)
+    return Error(Code::kNotFound, fmt::format("cluster \"{}\" does not exist", request.cluster()));
+  ASSIGN_OR_RETURN(response, cluster_tenants(snapshot, request));
+  return {};
+}
+
+void add_reads(Api& api, const Fleet& fleet) {
   api.add<pb::GetTenantContextRequest, pb::TenantContext>(
       "frameworks.v1.Tenants/GetContext", Runs::kInline,
-      [&store = fleet.store](const Caller&, const auto& request, auto& response) -> Status {
-        ASSIGN_OR_RETURN(response, tenant_context(*store.snapshot(), request.tenant()));
-        return {};
+      [&store = fleet.store](const Caller&, const auto& request, auto& response) {
+        return context_of(*store.snapshot(), request.tenant(), request.if_none_match(), response);
+      });
+  api.add<pb::FindTenantContextRequest, pb::TenantContext>(
+      "frameworks.v1.Tenants/FindContext", Runs::kInline,
+      [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {
+        return find_context(*store.snapshot(), caller, request, response);
+      });
+  api.add<pb::BatchTenantContextsRequest, pb::BatchTenantContextsResponse>(
+      "frameworks.v1.Tenants/BatchContexts", Runs::kWorker,
+      [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {
+        return batch_contexts(*store.snapshot(), caller, request, response);
+      });
+  api.add<pb::ListClusterTenantsRequest, pb::ListClusterTenantsResponse>(
+      "frameworks.v1.Tenants/ListByCluster", Runs::kWorker,
+      [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {
+        return list_by_cluster(*store.snapshot(), caller, request, response);
+      });
+}
+
+}  // namespace
+
+void add_tenant_methods(Api& api, const Fleet& fleet) {
+  add_reads(api, fleet);
+  api.add<pb::CreateTenantRequest, pb::TenantResponse>(
+      "frameworks.v1.Tenants/Create", Runs::kWorker,
+      [fleet](const Caller& caller, const auto& request, auto& response) {
+        return create(fleet, caller, request, response);
+      });
+  api.add<pb::UpdateTenantRequest, pb::TenantResponse>(
+      "frameworks.v1.Tenants/Update", Runs::kWorker,
+      [fleet](const Caller& caller, const auto& request, auto& response) {
+        return update(fleet, caller, request, response);
+      });
+  api.add<pb::SuspendTenantRequest, pb::TenantResponse>(
+      "frameworks.v1.Tenants/Suspend", Runs::kWorker,
+      [fleet](const Caller& caller, const auto& request, auto& response) {
+        return set_suspended(fleet, caller, request, true, response);
+      });
+  api.add<pb::ResumeTenantRequest, pb::TenantResponse>(
+      "frameworks.v1.Tenants/Resume", Runs::kWorker,
+      [fleet](const Caller& caller, const auto& request, auto& response) {
+        return set_suspended(fleet, caller, request, false, response);
       });
 }
 

@@ -85,7 +85,7 @@ void Draft::put(Resource resource) {
   const ResourceKey key = resource.key();
   const Touched& touched = touch(key, current);
   if (current == nullptr) {
-    metadata.set_uid(new_uuid());
+    if (metadata.uid().empty()) metadata.set_uid(new_uuid());
     metadata.set_generation(1);
     *metadata.mutable_create_time() = timestamp(time_);
     metadata.clear_delete_time();
