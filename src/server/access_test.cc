@@ -118,7 +118,7 @@ const std::map<std::string, Expected>& expectations() {
       {"Fleet/Delete", {pb::ACCESS_OPERATOR, kFiltered}},
       {"Fleet/Watch", {pb::ACCESS_VIEWER, kFiltered}},
       {"Fleet/Status", {pb::ACCESS_VIEWER, kNone}},
-      {"Machines/SetPower", {pb::ACCESS_OPERATOR, kNone}},
+      {"Machines/SetPower", {pb::ACCESS_OPERATOR, kFiltered}},
       {"Machines/CreateJoinToken", {pb::ACCESS_OPERATOR, kFiltered}},
       {"Operations/Watch", {pb::ACCESS_VIEWER, kNone}},
       {"Operations/Cancel", {pb::ACCESS_OPERATOR, kNone}},

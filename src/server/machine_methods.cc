@@ -12,7 +12,7 @@ namespace {
 Status set_power(const Fleet& fleet, const Caller& caller, const pb::SetPowerRequest& request) {
   const SnapshotPtr snapshot = fleet.store.snapshot();
   const auto* node = snapshot->find<pb::Node>(request.node());
-  if (node == nullptr)
+  if (node == nullptr || !Visibility(*snapshot, caller.tenant).manages(node->spec().cluster()))
     return Error(Code::kNotFound, fmt::format("Node/{}: not found", request.node()));
   if (node->spec().pool().empty())
     return Error(Code::kFailedPrecondition,
