@@ -18,6 +18,8 @@ void defaults(pb::Node& node) {
   if (spec.ssh_port() == 0) spec.set_ssh_port(22);
   if (spec.ssh_user().empty()) spec.set_ssh_user("root");
   if (spec.wireguard_port() == 0) spec.set_wireguard_port(51820);
+  if (spec.availability() == pb::AVAILABILITY_UNSPECIFIED)
+    spec.set_availability(pb::AVAILABILITY_ACTIVE);
 }
 
 void check_mesh_address(const pb::Node& node, const std::string& address, const std::string& range,
@@ -36,6 +38,9 @@ void validate(const pb::Node& node, Validation& out) {
   const pb::NodeSpec& spec = node.spec();
   if (spec.pool().empty() && spec.address().empty())
     out.fail("spec.address", "a node of no pool needs the address of its machine: give it");
+  if (!spec.pool().empty() && spec.has_size())
+    out.fail("spec.size", fmt::format("a node of a pool has the size of pool \"{}\": remove it",
+                                      spec.pool()));
   const auto* cluster = out.snapshot().find<pb::Cluster>(spec.cluster());
   if (cluster == nullptr) return;
   const pb::ClusterNetworks& networks = cluster->spec().networks();
@@ -46,6 +51,7 @@ void validate(const pb::Node& node, Validation& out) {
 std::string health(const pb::Node& node) {
   const std::string state = word(node.status().health().state());
   return (state.empty() ? "unknown" : state) +
+         (node.spec().availability() == pb::AVAILABILITY_DRAINED ? ", drained" : "") +
          (node.status().agent().simulated() ? " (simulated)" : "");
 }
 

@@ -108,6 +108,13 @@ bool placed_on(const pb::Placement& placement, const pb::Cluster& cluster) {
          has(placement.clusters(), cluster.metadata().name());
 }
 
+// Which nodes such a service gets is decided when it is placed, where a taken port is an obstacle.
+bool is_chosen_later(const Use& use) {
+  const pb::Placement& placement = use.service->spec().placement();
+  return placement.count() > 0 || placement.count_per_cluster() > 0 ||
+         !placement.labels().empty() || !placement.apart_from().empty();
+}
+
 // The ports that every machine takes itself: SSH and WireGuard.
 void check_system_ports(FleetCheck& check, const std::map<PortKey, std::vector<Use>>& uses) {
   std::map<std::string, std::map<PortKey, std::string>> taken;  // by cluster
@@ -156,9 +163,11 @@ void check_ports(FleetCheck& check) {
     if (group.size() < 2) continue;
     PortTable table(check, port);
     for (const Use& use : group)
-      if (use.service->spec().placement().clusters().empty()) table.place_by_tier(use);
+      if (!is_chosen_later(use) && use.service->spec().placement().clusters().empty())
+        table.place_by_tier(use);
     for (const Use& use : group)
-      if (!use.service->spec().placement().clusters().empty()) table.place_by_cluster(use);
+      if (!is_chosen_later(use) && !use.service->spec().placement().clusters().empty())
+        table.place_by_cluster(use);
   }
   check_system_ports(check, uses);
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <map>
 #include <set>
 
 #include "base/ip.h"
@@ -95,6 +96,17 @@ void check_placement(const pb::Placement& placement, const std::string& field, V
   unique(placement.regions(), "regions", same);
   unique(placement.clusters(), "clusters", same);
   unique(placement.tiers(), "tiers", [](int tier) { return word(static_cast<pb::Tier>(tier)); });
+  unique(placement.apart_from(), "apartFrom", same);
+  if (placement.count() > 0 && placement.count_per_cluster() > 0)
+    out.fail(field + ".countPerCluster",
+             fmt::format("{} stands beside a count of {}: give one of the two",
+                         placement.count_per_cluster(), placement.count()));
+  const bool counted = placement.count() > 0 || placement.count_per_cluster() > 0;
+  if (!counted && placement.spread() != pb::SPREAD_UNSPECIFIED)
+    out.fail(field + ".spread",
+             fmt::format("{} spreads nothing where every node has an instance: give a count too, "
+                         "or remove it",
+                         word(placement.spread())));
 }
 
 std::string limits_text(const pb::Limits& limits) {
@@ -117,6 +129,12 @@ std::string placement_text(const pb::Placement& placement) {
   std::string out = tiers.empty() ? "everywhere" : list_text(tiers);
   if (!placement.regions().empty()) out += " in " + list_text(placement.regions());
   if (!placement.clusters().empty()) out += " of " + list_text(placement.clusters());
+  const std::map<std::string, std::string> labels(placement.labels().begin(),
+                                                  placement.labels().end());
+  for (const auto& [name, value] : labels) out += fmt::format(", {}={}", name, value);
+  if (placement.count() > 0) return fmt::format("{} of {}", placement.count(), out);
+  if (placement.count_per_cluster() > 0)
+    return fmt::format("{} a cluster of {}", placement.count_per_cluster(), out);
   return out;
 }
 

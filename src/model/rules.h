@@ -31,7 +31,7 @@ std::string list_text(const List& list) {
   return out.empty() ? "-" : out;
 }
 
-// "edge in eu-west of eu-edge"; "everywhere" for the empty placement.
+// "edge in eu-west of eu-edge", "2 of edge, disk=ssd"; "everywhere" for the empty placement.
 std::string placement_text(const pb::Placement& placement);
 
 }  // namespace frameworks

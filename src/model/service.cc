@@ -1,6 +1,7 @@
 // What to run, where, and who may reach it. Written by operators.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -23,6 +24,10 @@ void defaults(pb::Service& service) {
     if (port.protocol() == pb::PROTOCOL_UNSPECIFIED) port.set_protocol(pb::PROTOCOL_TCP);
     if (port.exposure() == pb::EXPOSURE_UNSPECIFIED) port.set_exposure(pb::EXPOSURE_MESH);
   }
+  const pb::Placement& placement = service.spec().placement();
+  if ((placement.count() > 0 || placement.count_per_cluster() > 0) &&
+      placement.spread() == pb::SPREAD_UNSPECIFIED)
+    service.mutable_spec()->mutable_placement()->set_spread(pb::SPREAD_REGIONS);
   for (pb::Check& check : *service.mutable_spec()->mutable_checks()) {
     if (check.type() == pb::CHECK_TYPE_UNSPECIFIED) check.set_type(pb::CHECK_TYPE_TCP);
     if (check.type() == pb::CHECK_TYPE_HTTP && check.path().empty()) check.set_path("/");
@@ -86,6 +91,12 @@ void validate_checks(const pb::ServiceSpec& spec, Validation& out) {
 void validate(const pb::Service& service, Validation& out) {
   require_label_name(service.metadata(), out);
   check_placement(service.spec().placement(), "spec.placement", out);
+  const auto& apart = service.spec().placement().apart_from();
+  if (std::find(apart.begin(), apart.end(), service.metadata().name()) != apart.end())
+    out.fail("spec.placement.apartFrom",
+             fmt::format("\"{}\" is the service itself, of which a node has one at most anyway: "
+                         "remove it",
+                         service.metadata().name()));
   validate_ports(service.spec(), out);
   validate_checks(service.spec(), out);
 }

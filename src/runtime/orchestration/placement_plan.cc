@@ -6,77 +6,194 @@
 #include <map>
 #include <set>
 
+#include "frameworks/v1/cluster.pb.h"
+#include "frameworks/v1/node.pb.h"
+#include "frameworks/v1/service.pb.h"
+#include "runtime/orchestration/counted.h"
+#include "runtime/orchestration/obstacle.h"
+
 namespace frameworks {
 namespace {
 
-using InstancePtr = std::shared_ptr<const pb::Instance>;
-
-template <typename List, typename Value>
-bool allows(const List& list, const Value& value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
-}
-
-bool runs(const Snapshot& snapshot, const pb::Service& service, const pb::Node& node) {
-  if (node.metadata().has_delete_time()) return false;
-  const auto* cluster = snapshot.find<pb::Cluster>(node.spec().cluster());
-  return cluster != nullptr && is_placed(service.spec().placement(), *cluster);
-}
-
-// Makes the instance of `service` on `node` exist, or not.
-void ensure(Transaction& transaction, const pb::Service& service, const pb::Node& node) {
-  const std::string name = instance_name(service.metadata().name(), node.metadata().name());
-  const auto* existing = transaction.snapshot().find<pb::Instance>(name);
-  if (!runs(transaction.snapshot(), service, node)) {
-    if (existing != nullptr) transaction.remove({"Instance", "", name});
-    return;
-  }
-  if (existing != nullptr && existing->spec().version() == service.spec().version()) return;
-  pb::Instance instance = existing != nullptr ? *existing : pb::Instance();
-  instance.mutable_metadata()->set_name(name);
-  instance.mutable_spec()->set_service(service.metadata().name());
-  instance.mutable_spec()->set_node(node.metadata().name());
-  instance.mutable_spec()->set_version(service.spec().version());
-  transaction.put(std::move(instance));
-}
-
-void remove_all(Transaction& transaction, std::string_view index, const std::string& value) {
-  for (const auto& instance : transaction.snapshot().find_by<pb::Instance>(index, value))
-    transaction.remove({"Instance", "", instance->metadata().name()});
-}
-
-void plan(Transaction& transaction, const std::set<std::string>& services,
-          const std::set<std::string>& nodes) {
-  const auto all_services = transaction.snapshot().list<pb::Service>();
-  for (const std::string& name : nodes) {
-    const Snapshot& now = transaction.snapshot();
-    const auto* found = now.find<pb::Node>(name);
-    if (found == nullptr) {
-      remove_all(transaction, "node", name);
-      continue;
+// Removes first what may not be where it is, which makes room; then adds. Adding never makes room,
+// so that one pass is enough.
+class InstancePlan {
+ public:
+  // Everything.
+  explicit InstancePlan(Transaction& transaction) : transaction_(transaction), everything_(true) {
+    for (const auto& service : transaction.snapshot().list<pb::Service>())
+      services_.insert(service->metadata().name());
+    for (const auto& instance : transaction.snapshot().list<pb::Instance>()) {
+      services_.insert(instance->spec().service());
+      nodes_.insert(instance->spec().node());
     }
-    const pb::Node node = *found;
-    for (const auto& service : all_services) ensure(transaction, *service, node);
   }
-  if (services.empty()) return;
-  const auto all_nodes = transaction.snapshot().list<pb::Node>();
-  for (const std::string& name : services) {
-    const auto* found = transaction.snapshot().find<pb::Service>(name);
-    if (found == nullptr) {
-      remove_all(transaction, "service", name);
-      continue;
-    }
-    const pb::Service service = *found;
-    for (const auto& node : all_nodes) ensure(transaction, service, *node);
-  }
-}
+  InstancePlan(Transaction& transaction, std::set<std::string> services,
+               std::set<std::string> nodes)
+      : transaction_(transaction), services_(std::move(services)), nodes_(std::move(nodes)) {}
 
-pb::PlanStep step(const std::string& action, const std::string& summary,
-                  const pb::Instance& instance) {
+  void plan() {
+    for (const std::string& name : nodes_) remove_forbidden("node", name);
+    for (const std::string& name : services_) remove_forbidden("service", name);
+    for (const std::string& name : services_) remove_surplus(name);
+    nodes_.merge(freed_);
+    for (const auto& service : transaction_.snapshot().list<pb::Service>()) {
+      if (is_counted(service->spec().placement()))
+        place_counted(*service);
+      else
+        place_everywhere(*service);
+    }
+  }
+
+ private:
+  [[nodiscard]] bool is_changed(const pb::Service& service) const {
+    return services_.contains(service.metadata().name());
+  }
+
+  void remove(const pb::Instance& instance) {
+    freed_.insert(instance.spec().node());
+    lost_.insert(instance.spec().service());
+    transaction_.remove({"Instance", "", instance.metadata().name()});
+  }
+
+  // Instances whose service or node is gone, that their selectors forbid, or that may not share
+  // their node; of two that may not, the one whose service changed.
+  void remove_forbidden(std::string_view index, const std::string& value) {
+    for (const auto& instance : transaction_.snapshot().find_by<pb::Instance>(index, value)) {
+      const Snapshot& now = transaction_.snapshot();
+      const auto* service = now.find<pb::Service>(instance->spec().service());
+      const auto* node = now.find<pb::Node>(instance->spec().node());
+      if (service == nullptr || node == nullptr || selector_obstacle(now, *service, *node) ||
+          (is_changed(*service) && has_rival(*service, *node)))
+        remove(*instance);
+      else if (is_changed(*service))  // it may need less of its node than before
+        freed_.insert(instance->spec().node());
+    }
+  }
+
+  void remove_surplus(const std::string& name) {
+    const Snapshot& now = transaction_.snapshot();
+    const auto* service = now.find<pb::Service>(name);
+    if (service == nullptr || !is_counted(service->spec().placement())) return;
+    const CountedPlan plan = plan_counted(now, *service);
+    for (const std::string& node : plan.remove)
+      remove(pb::Instance(*now.find<pb::Instance>(instance_name(name, node))));
+  }
+
+  [[nodiscard]] bool has_rival(const pb::Service& service, const pb::Node& node) const {
+    const Snapshot& now = transaction_.snapshot();
+    for (const auto& other : now.find_by<pb::Instance>("node", node.metadata().name())) {
+      const auto* found = now.find<pb::Service>(other->spec().service());
+      if (found != nullptr && found->metadata().name() != service.metadata().name() &&
+          keep_apart(service, *found))
+        return true;
+    }
+    return false;
+  }
+
+  void place_everywhere(const pb::Service& service) {
+    const auto place = [&](const pb::Node& node) {
+      const Snapshot& now = transaction_.snapshot();
+      if (selector_obstacle(now, service, node)) return;
+      const std::string name = instance_name(service.metadata().name(), node.metadata().name());
+      if (now.find<pb::Instance>(name) != nullptr || !room_obstacle(now, service, node))
+        ensure(service, node.metadata().name());
+    };
+    if (is_changed(service)) {
+      for (const auto& node : transaction_.snapshot().list<pb::Node>()) place(*node);
+      if (service.status().wanted() != 0) {  // it was counted before
+        pb::Service next = service;
+        next.clear_status();
+        transaction_.put(std::move(next));
+      }
+      return;
+    }
+    for (const std::string& name : nodes_)
+      if (const auto* node = transaction_.snapshot().find<pb::Node>(name)) place(pb::Node(*node));
+  }
+
+  // Whether the changed nodes make a difference to a service that did not change itself.
+  [[nodiscard]] bool may_differ(const pb::Service& service) const {
+    if (lost_.contains(service.metadata().name())) return true;
+    return std::any_of(nodes_.begin(), nodes_.end(), [&](const std::string& name) {
+      const Snapshot& now = transaction_.snapshot();
+      const bool short_of = service.status().placed() < service.status().wanted();
+      const auto* node = now.find<pb::Node>(name);
+      if (node == nullptr) return short_of;
+      if (now.find<pb::Instance>(instance_name(service.metadata().name(), name)) != nullptr ||
+          selector_obstacle(now, service, *node) || room_obstacle(now, service, *node))
+        return false;
+      return short_of || lacks_in_cluster(service, node->spec().cluster());
+    });
+  }
+
+  [[nodiscard]] bool lacks_in_cluster(const pb::Service& service,
+                                      const std::string& cluster) const {
+    const Snapshot& now = transaction_.snapshot();
+    int there = 0;
+    for (const auto& instance :
+         now.find_by<pb::Instance>("service", service.metadata().name())) {
+      const auto* node = now.find<pb::Node>(instance->spec().node());
+      there += node != nullptr && node->spec().cluster() == cluster ? 1 : 0;
+    }
+    return there < service.spec().placement().count_per_cluster();
+  }
+
+  void place_counted(const pb::Service& service) {
+    const bool changed = is_changed(service);
+    if (!changed && !may_differ(service)) return;
+    const std::string& name = service.metadata().name();
+    const CountedPlan plan = plan_counted(transaction_.snapshot(), service);
+    for (const std::string& node : plan.add) ensure(service, node);
+    if (changed)
+      for (const auto& instance : transaction_.snapshot().find_by<pb::Instance>("service", name))
+        ensure(service, instance->spec().node());
+    record(service, plan);
+  }
+
+  // Makes the instance exist, with the service's version.
+  void ensure(const pb::Service& service, const std::string& node) {
+    const std::string name = instance_name(service.metadata().name(), node);
+    const auto* existing = transaction_.snapshot().find<pb::Instance>(name);
+    if (existing != nullptr && existing->spec().version() == service.spec().version()) return;
+    pb::Instance instance = existing != nullptr ? *existing : pb::Instance();
+    instance.mutable_metadata()->set_name(name);
+    instance.mutable_spec()->set_service(service.metadata().name());
+    instance.mutable_spec()->set_node(node);
+    instance.mutable_spec()->set_version(service.spec().version());
+    transaction_.put(std::move(instance));
+  }
+
+  // The reason is as of when the service or how many are placed changed last: it names nodes that
+  // come and go, and is told anew by every plan.
+  void record(const pb::Service& service, const CountedPlan& plan) {
+    const pb::ServiceStatus& was = service.status();
+    const bool short_of = plan.placed < plan.wanted;
+    const bool same = was.wanted() == plan.wanted && was.placed() == plan.placed;
+    if (same && (everything_ || !is_changed(service) || !short_of)) return;
+    pb::Service next = *transaction_.snapshot().find<pb::Service>(service.metadata().name());
+    next.mutable_status()->set_wanted(plan.wanted);
+    next.mutable_status()->set_placed(plan.placed);
+    std::string why = short_of ? why_not_more(transaction_.snapshot(), service) : std::string();
+    if (short_of && why.empty()) why = "there are no more nodes";
+    next.mutable_status()->set_unplaced_reason(std::move(why));
+    transaction_.put(std::move(next));
+  }
+
+  Transaction& transaction_;
+  const bool everything_ = false;
+  std::set<std::string> services_;
+  std::set<std::string> nodes_;
+  std::set<std::string> freed_;  // nodes that may have more room than before
+  std::set<std::string> lost_;   // services that lost one
+};
+
+pb::PlanStep step(const std::string& action, const std::string& object, std::string summary) {
   pb::PlanStep out;
   out.set_layer("runtime");
   out.set_action(action);
-  out.set_object("Instance/" + instance.metadata().name());
-  out.set_summary(summary);
+  out.set_object(object);
+  out.set_summary(std::move(summary));
   return out;
 }
 
@@ -85,29 +202,96 @@ std::string version_text(const pb::Instance& instance) {
                                            : instance.spec().version();
 }
 
+// Why this node: how many a counted placement wants, and over what they are spread.
+std::string why_here(const Snapshot& after, const pb::Instance& instance) {
+  const auto* service = after.find<pb::Service>(instance.spec().service());
+  if (service == nullptr || !is_counted(service->spec().placement())) return {};
+  const pb::Placement& placement = service->spec().placement();
+  const char* over = placement.spread() == pb::SPREAD_NODES      ? "nodes"
+                     : placement.spread() == pb::SPREAD_CLUSTERS ? "clusters"
+                                                                 : "regions";
+  return placement.count() > 0
+             ? fmt::format(": one of {}, spread over {}", placement.count(), over)
+             : fmt::format(": one of {} in the cluster", placement.count_per_cluster());
+}
+
+// Why an instance is no longer there, as far as it is still to be seen.
+std::string why_gone(const Snapshot& after, const pb::Instance& instance) {
+  const auto* service = after.find<pb::Service>(instance.spec().service());
+  const auto* node = after.find<pb::Node>(instance.spec().node());
+  if (service == nullptr || node == nullptr) return {};
+  const auto obstacle = selector_obstacle(after, *service, *node);
+  return obstacle ? ": the node " + obstacle->message : std::string();
+}
+
+void explain_instances(const Snapshot& before, const Snapshot& after,
+                       std::vector<pb::PlanStep>& steps) {
+  using InstancePtr = std::shared_ptr<const pb::Instance>;
+  std::map<std::string, std::pair<InstancePtr, InstancePtr>> instances;
+  for (const auto& instance : before.list<pb::Instance>())
+    instances[instance->metadata().name()].first = instance;
+  for (const auto& instance : after.list<pb::Instance>())
+    instances[instance->metadata().name()].second = instance;
+  for (const auto& [name, pair] : instances) {
+    const auto& [was, is] = pair;
+    const pb::Instance& one = is == nullptr ? *was : *is;
+    const std::string& service = one.spec().service();
+    const std::string& node = one.spec().node();
+    const std::string object = "Instance/" + name;
+    if (was == nullptr)
+      steps.push_back(step("create", object,
+                           fmt::format("run {} on {}{}", service, node, why_here(after, one))));
+    else if (is == nullptr)
+      steps.push_back(step("delete", object,
+                           fmt::format("stop {} on {}{}", service, node, why_gone(after, one))));
+    else if (was->spec().version() != is->spec().version())
+      steps.push_back(step("update", object,
+                           fmt::format("change {} on {} from {} to {}", service, node,
+                                       version_text(*was), version_text(*is))));
+  }
+}
+
+// What a service lacks: of a counted one its count, of others the nodes that have no room for it.
+std::string lack_of(const Snapshot& snapshot, const pb::Service& service) {
+  if (!is_counted(service.spec().placement())) {
+    std::string out;
+    for (const auto& node : snapshot.list<pb::Node>()) {
+      const std::string& name = node->metadata().name();
+      const std::string instance = instance_name(service.metadata().name(), name);
+      if (snapshot.find<pb::Instance>(instance) != nullptr ||
+          selector_obstacle(snapshot, service, *node))
+        continue;
+      if (const auto obstacle = room_obstacle(snapshot, service, *node))
+        out += fmt::format("{}{} {}", out.empty() ? "no room: " : ", ", name, obstacle->message);
+    }
+    return out;
+  }
+  const pb::ServiceStatus& status = service.status();
+  if (status.placed() >= status.wanted()) return {};
+  const std::string why = why_not_more(snapshot, service);
+  return fmt::format("{} of {} placed: {}", status.placed(), status.wanted(),
+                     why.empty() ? "there are no more nodes" : why);
+}
+
+void explain_lacks(const Snapshot& before, const Snapshot& after,
+                   std::vector<pb::PlanStep>& steps) {
+  for (const auto& service : after.list<pb::Service>()) {
+    const std::string lack = lack_of(after, *service);
+    if (lack.empty()) continue;
+    const auto* was = before.find<pb::Service>(service->metadata().name());
+    if (was == nullptr || lack_of(before, *was) != lack)
+      steps.push_back(step("unplaced", "Service/" + service->metadata().name(), lack));
+  }
+}
+
 }  // namespace
 
 std::string instance_name(std::string_view service, std::string_view node) {
   return fmt::format("{}.{}", service, node);
 }
 
-bool is_placed(const pb::Placement& placement, const pb::Cluster& cluster) {
-  return allows(placement.tiers(), static_cast<int>(cluster.spec().tier())) &&
-         allows(placement.regions(), cluster.spec().region()) &&
-         allows(placement.clusters(), cluster.metadata().name());
-}
-
 Status plan_instances(Transaction& transaction) {
-  std::set<std::string> nodes;
-  std::set<std::string> gone_services;
-  for (const auto& node : transaction.snapshot().list<pb::Node>())
-    nodes.insert(node->metadata().name());
-  for (const auto& instance : transaction.snapshot().list<pb::Instance>()) {
-    nodes.insert(instance->spec().node());
-    if (transaction.snapshot().find<pb::Service>(instance->spec().service()) == nullptr)
-      gone_services.insert(instance->spec().service());
-  }
-  plan(transaction, gone_services, nodes);
+  InstancePlan(transaction).plan();
   return {};
 }
 
@@ -120,36 +304,19 @@ Status plan_instances(Transaction& transaction, std::span<const ResourceKey> cha
     if (key.kind == "Cluster")
       for (const auto& node : transaction.snapshot().find_by<pb::Node>("cluster", key.name))
         nodes.insert(node->metadata().name());
+    if (key.kind == "MachinePool")  // its nodes' size
+      for (const auto& node : transaction.snapshot().find_by<pb::Node>("pool", key.name))
+        nodes.insert(node->metadata().name());
   }
-  plan(transaction, services, nodes);
+  if (services.empty() && nodes.empty()) return {};
+  InstancePlan(transaction, std::move(services), std::move(nodes)).plan();
   return {};
 }
 
 std::vector<pb::PlanStep> explain_placement(const Snapshot& before, const Snapshot& after) {
-  std::map<std::string, std::pair<InstancePtr, InstancePtr>> instances;
-  for (const auto& instance : before.list<pb::Instance>())
-    instances[instance->metadata().name()].first = instance;
-  for (const auto& instance : after.list<pb::Instance>())
-    instances[instance->metadata().name()].second = instance;
   std::vector<pb::PlanStep> steps;
-  for (const auto& [name, pair] : instances) {
-    const auto& [old_one, new_one] = pair;
-    if (old_one == nullptr) {
-      steps.push_back(step(
-          "create", fmt::format("run {} on {}", new_one->spec().service(), new_one->spec().node()),
-          *new_one));
-    } else if (new_one == nullptr) {
-      steps.push_back(step(
-          "delete", fmt::format("stop {} on {}", old_one->spec().service(), old_one->spec().node()),
-          *old_one));
-    } else if (old_one->spec().version() != new_one->spec().version()) {
-      steps.push_back(
-          step("update",
-               fmt::format("change {} on {} from {} to {}", new_one->spec().service(),
-                           new_one->spec().node(), version_text(*old_one), version_text(*new_one)),
-               *new_one));
-    }
-  }
+  explain_instances(before, after, steps);
+  explain_lacks(before, after, steps);
   return steps;
 }
 

@@ -1,5 +1,6 @@
 // Which node runs which service: instances, derived from services, clusters and nodes inside the
-// transaction that changed one of them. Pure; a second run writes nothing.
+// transaction that changed one of them. Pure; a second run writes nothing, and what is there moves
+// only when it must.
 #pragma once
 
 #include <span>
@@ -7,10 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/fleet_api.pb.h"
-#include "frameworks/v1/node.pb.h"
-#include "frameworks/v1/service.pb.h"
 #include "model/snapshot.h"
 #include "store/store.h"
 
@@ -19,10 +17,6 @@ namespace frameworks {
 // "<service>.<node>"
 std::string instance_name(std::string_view service, std::string_view node);
 
-// True where all that the placement sets holds for nodes of the cluster; an empty one holds
-// everywhere.
-bool is_placed(const pb::Placement& placement, const pb::Cluster& cluster);
-
 // Everything.
 Status plan_instances(Transaction& transaction);
 
@@ -30,7 +24,8 @@ Status plan_instances(Transaction& transaction);
 // services that `changed` concerns.
 Status plan_instances(Transaction& transaction, std::span<const ResourceKey> changed);
 
-// Which instances come, go, or get another version.
+// Which instances come, go, or get another version, with why; and which services have instances
+// that fit nowhere, with the constraint that keeps them off and how close it came.
 std::vector<pb::PlanStep> explain_placement(const Snapshot& before, const Snapshot& after);
 
 }  // namespace frameworks

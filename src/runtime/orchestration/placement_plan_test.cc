@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
+
 #include "frameworks/v1/cluster.pb.h"
+#include "runtime/orchestration/obstacle.h"
 #include "store/fake_transaction.h"
 
 namespace frameworks {
@@ -63,16 +66,41 @@ TEST(Placement, AServiceWithoutAPlacementRunsEverywhereAndOthersWhereTheirTierIs
 }
 
 TEST(Placement, AllThatAPlacementSetsMustHold) {
-  const pb::Cluster here = cluster("us-edge", pb::TIER_EDGE, "us-east");
-  pb::Placement placement;
-  EXPECT_TRUE(is_placed(placement, here));
+  FakeTransaction fleet = demo();
+  const auto obstacle = [&](const pb::Service& service) -> std::string {
+    const auto found = selector_obstacle(fleet.snapshot(), service,
+                                         *fleet.snapshot().find<pb::Node>("us-edge-1"));
+    return found ? found->message : "";
+  };
+  pb::Service any = service("any");
+  pb::Placement& placement = *any.mutable_spec()->mutable_placement();
+  EXPECT_EQ(obstacle(any), "");
   placement.add_tiers(pb::TIER_EDGE);
   placement.add_regions("us-east");
-  EXPECT_TRUE(is_placed(placement, here));
+  EXPECT_EQ(obstacle(any), "");
   placement.add_clusters("eu-edge");
-  EXPECT_FALSE(is_placed(placement, here));
+  EXPECT_EQ(obstacle(any), "is of us-edge");
   placement.add_clusters("us-edge");
-  EXPECT_TRUE(is_placed(placement, here));
+  EXPECT_EQ(obstacle(any), "");
+  (*placement.mutable_labels())["disk"] = "ssd";
+  EXPECT_EQ(obstacle(any), "has no label disk");
+}
+
+TEST(Placement, ANodesLabelsGoBeforeItsClusters) {
+  FakeTransaction fleet = demo();
+  pb::Cluster edge = cluster("us-edge", pb::TIER_EDGE, "us-east");
+  (*edge.mutable_metadata()->mutable_labels())["disk"] = "ssd";
+  fleet.put(edge);
+  pb::Node slow = node("us-edge-2", "us-edge");
+  (*slow.mutable_metadata()->mutable_labels())["disk"] = "hdd";
+  fleet.put(slow);
+  pb::Service fast = service("fast");
+  (*fast.mutable_spec()->mutable_placement()->mutable_labels())["disk"] = "ssd";
+  fleet.put(fast);
+  ASSERT_TRUE(plan_instances(fleet));
+  const Lines all = instances(fleet.snapshot());
+  EXPECT_TRUE(std::count(all.begin(), all.end(), "fast.us-edge-1") == 1);
+  EXPECT_TRUE(std::count(all.begin(), all.end(), "fast.us-edge-2") == 0);
 }
 
 TEST(Placement, InstancesGoWithTheirServiceAndWithTheirNode) {
@@ -114,7 +142,8 @@ TEST(Placement, ExplainsWhatRunsAndStopsAndChanges) {
     lines.push_back(step.action() + ": " + step.summary());
   EXPECT_EQ(lines,
             (Lines{"update: change exporter on core-1 from the distribution's version to 1.5",
-                   "delete: stop exporter on us-edge-1", "create: run redis on core-1"}));
+                   "delete: stop exporter on us-edge-1: the node is edge",
+                   "create: run redis on core-1"}));
   EXPECT_TRUE(explain_placement(before, before).empty());
 }
 
