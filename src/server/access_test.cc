@@ -7,6 +7,7 @@
 
 #include "frameworks/v1/access_api.pb.h"
 #include "frameworks/v1/audit_api.pb.h"
+#include "frameworks/v1/orchestration_api.pb.h"
 #include "frameworks/v1/tenant.pb.h"
 #include "server/fleet_client.h"
 #include "server/quartermaster.h"
@@ -122,6 +123,10 @@ const std::map<std::string, Expected>& expectations() {
       {"Machines/CreateJoinToken", {pb::ACCESS_OPERATOR, kFiltered}},
       {"Operations/Watch", {pb::ACCESS_VIEWER, kNone}},
       {"Operations/Cancel", {pb::ACCESS_OPERATOR, kNone}},
+      {"Orchestration/Discover", {pb::ACCESS_VIEWER, kNone}},
+      {"Orchestration/WatchInstances", {pb::ACCESS_VIEWER, kNone}},
+      {"Orchestration/Drain", {pb::ACCESS_OPERATOR, kFiltered}},
+      {"Orchestration/Resume", {pb::ACCESS_OPERATOR, kFiltered}},
       {"Inventory/Get", {pb::ACCESS_VIEWER, kNone}},
       {"Tenants/Create", {pb::ACCESS_OPERATOR, kNone}},
       {"Tenants/Update", {pb::ACCESS_OPERATOR, kNone}},
@@ -156,7 +161,8 @@ std::vector<const google::protobuf::MethodDescriptor*> all_methods() {
   std::vector<const google::protobuf::MethodDescriptor*> out;
   for (const auto* file :
        {pb::GetRequest::descriptor()->file(), pb::TenantKey::descriptor()->file(),
-        pb::CreateTokenRequest::descriptor()->file(), pb::ListAuditRequest::descriptor()->file()})
+        pb::CreateTokenRequest::descriptor()->file(), pb::ListAuditRequest::descriptor()->file(),
+        pb::DrainNodeRequest::descriptor()->file()})
     for (int i = 0; i < file->service_count(); ++i)
       for (int j = 0; j < file->service(i)->method_count(); ++j)
         out.push_back(file->service(i)->method(j));

@@ -185,8 +185,10 @@ pb::Plan plan_for(const Fleet& fleet, const Caller& caller, const PlannedChange&
   return plan;
 }
 
-Status change(const Fleet& fleet, const Caller& caller, const Edit& edit, bool dry_run,
-              const std::shared_ptr<PlannedChange>& outcome, pb::ApplyResponse& response) {
+}  // namespace
+
+Status change_fleet(const Fleet& fleet, const Caller& caller, const Edit& edit, bool dry_run,
+                    const std::shared_ptr<PlannedChange>& outcome, pb::ApplyResponse& response) {
   if (dry_run) {
     auto planned = fleet.store.dry_run(edit, nullptr);
     if (!planned) return std::move(planned.error());
@@ -205,8 +207,6 @@ Status change(const Fleet& fleet, const Caller& caller, const Edit& edit, bool d
   return {};
 }
 
-}  // namespace
-
 void add_fleet_methods(Api& api, const Fleet& fleet) {
   api.add<pb::GetRequest, pb::GetResponse>(
       "frameworks.v1.Fleet/Get", Runs::kInline,
@@ -223,14 +223,14 @@ void add_fleet_methods(Api& api, const Fleet& fleet) {
       [fleet](const Caller& caller, const auto& request, auto& response) -> Status {
         const auto outcome = std::make_shared<PlannedChange>();
         ASSIGN_OR_RETURN(const Edit edit, allowed_apply(caller, request, outcome));
-        return change(fleet, caller, edit, request.dry_run(), outcome, response);
+        return change_fleet(fleet, caller, edit, request.dry_run(), outcome, response);
       });
   api.add<pb::DeleteRequest, pb::ApplyResponse>(
       "frameworks.v1.Fleet/Delete", Runs::kWorker,
       [fleet](const Caller& caller, const auto& request, auto& response) -> Status {
         const auto outcome = std::make_shared<PlannedChange>();
         ASSIGN_OR_RETURN(const Edit edit, allowed_delete(caller, request, outcome));
-        return change(fleet, caller, edit, request.dry_run(), outcome, response);
+        return change_fleet(fleet, caller, edit, request.dry_run(), outcome, response);
       });
   api.add_stream<pb::WatchRequest, pb::WatchEvent>(
       "frameworks.v1.Fleet/Watch",

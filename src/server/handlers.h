@@ -13,6 +13,8 @@
 
 namespace frameworks {
 
+struct PlannedChange;
+
 // What handlers work on; outlives the transports.
 struct Fleet {
   Store& store;
@@ -34,6 +36,12 @@ void add_tenant_methods(Api& api, const Fleet& fleet);
 void add_machine_methods(Api& api, const Fleet& fleet);
 void add_operation_methods(Api& api, const Fleet& fleet);
 void add_inventory_methods(Api& api, const Fleet& fleet);
+void add_orchestration_methods(Api& api, const Fleet& fleet);
+
+// Plans the edit, or writes it together with the operation that brings the world there. `outcome` is
+// what the edit fills (see plan.h).
+Status change_fleet(const Fleet& fleet, const Caller& caller, const Edit& edit, bool dry_run,
+                    const std::shared_ptr<PlannedChange>& outcome, pb::ApplyResponse& response);
 
 // Fleet/Status.
 Status fill_status(const Fleet& fleet, const pb::StatusRequest& request,

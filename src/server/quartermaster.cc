@@ -243,6 +243,7 @@ class Server final : public Quartermaster {
     add_machine_methods(api_, fleet);
     add_operation_methods(api_, fleet);
     add_inventory_methods(api_, fleet);
+    add_orchestration_methods(api_, fleet);
   }
 
   void add_metrics() {
