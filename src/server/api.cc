@@ -74,6 +74,11 @@ std::optional<std::string> problem(const Message& message, const FieldDescriptor
 
 }  // namespace
 
+Ready ReplyStream::ready(Form) {
+  CHECK(false);  // a stream that tells kReady has them
+  return nullptr;
+}
+
 Method& Api::add_method(std::string_view name, Runs runs, const Message& request,
                         const Message& response) {
   const size_t slash = name.find('/');

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/ready_answer.h"
 #include "frameworks/v1/options.pb.h"
 #include "model/kind.h"
 
@@ -34,22 +35,17 @@ struct Caller {
 // for a slow reader.
 class ReplyStream {
  public:
-  enum class State { kMessage, kWait, kEnd };
+  enum class State { kMessage, kReady, kWait, kEnd };
+  enum class Form { kProto, kJson };
   virtual ~ReplyStream() = default;
-  // Fills `out`, or tells to wait for a poke, or that all was said. Must not block for long.
+  // Fills `out` (kMessage), or has an answer as bytes (kReady: take it by ready()), or tells to wait
+  // for a poke, or that all was said. Must not block for long.
   virtual Result<State> next(Message& out) = 0;
+  // After kReady: the answer, with at least the pieces of this form.
+  virtual Ready ready(Form form);
 };
 // Tells a transport that next() may have something; callable from any thread, must not block.
 using Poke = std::function<void()>;
-
-// An answer that exists as bytes already, shared by all who ask.
-struct ReadyAnswer {
-  std::string proto;          // the response, serialized
-  std::string json;           // the same as REST's body
-  int64_t revision = 0;       // REST's ETag; 0: none
-  bool not_modified = false;  // what the caller has is still good (REST: 304 without a body)
-};
-using Ready = std::shared_ptr<const ReadyAnswer>;
 
 // Where a handler runs.
 enum class Runs {
@@ -67,10 +63,10 @@ struct Method {
   Runs runs = Runs::kInline;
   const Message* request = nullptr;  // prototypes
   const Message* response = nullptr;
-  // One of the two.
+  // One of `unary` and `stream`.
   std::function<Status(const Caller&, const Message&, Message&)> unary;
   std::function<Result<std::unique_ptr<ReplyStream>>(const Caller&, const Message&, Poke)> stream;
-  // Beside `unary`, the fast way: asked first, on the transport's thread; null: ask `unary`.
+  // The fast way of some unary methods: asked instead, on the transport's thread; never null.
   std::function<Result<Ready>(const Caller&, const Message&)> ready;
 };
 
@@ -102,15 +98,20 @@ class Api {
     };
   }
 
-  // The fast way of a method that was added: answers from memory without waiting.
-  template <typename Request>
+  // A method that answers from memory, without waiting, with bytes that exist already.
+  template <typename Request, typename Response>
   void add_ready(std::string_view name,
                  std::function<Result<Ready>(const Caller&, const Request&)> handler) {
-    Method* method = const_cast<Method*>(find(name));
-    CHECK(method != nullptr && method->unary != nullptr);
-    CHECK(method->request->GetDescriptor() == Request::descriptor());
-    method->ready = [handler = std::move(handler)](const Caller& caller, const Message& request) {
+    Method& method =
+        add_method(name, Runs::kInline, Request::default_instance(), Response::default_instance());
+    method.ready = [handler = std::move(handler)](const Caller& caller, const Message& request) {
       return handler(caller, static_cast<const Request&>(request));
+    };
+    method.unary = [ready = method.ready](const Caller& caller, const Message& request,
+                                          Message& response) -> Status {
+      ASSIGN_OR_RETURN(const Ready answer, ready(caller, request));
+      CHECK(response.ParseFromString(joined(answer->proto)));
+      return {};
     };
   }
 

@@ -26,12 +26,15 @@ class ApiFixture : public ::testing::Test {
     authentication_.add_token(kAdminToken, {pb::ACCESS_ADMIN, "account/chief"});
   }
 
-  ~ApiFixture() override { workers_.stop(); }
+  ~ApiFixture() override {
+    workers_.stop();
+    streams_.stop();
+  }
 
   // After the handlers were added.
   void serve(RestLimits rest = {}, GrpcLimits grpc = {}) {
     const auto server = *authority_.issue_server({"localhost"}, {"127.0.0.1"});
-    const ApiServing serving{api_, authentication_, workers_, metrics_};
+    const ApiServing serving{api_, authentication_, workers_, streams_, metrics_};
     auto started = GrpcTransport::start(
         "127.0.0.1:0", {server.key_pem, server.certificate_pem, authority_.certificate_pem()},
         serving, agents_, grpc);
@@ -56,6 +59,7 @@ class ApiFixture : public ::testing::Test {
   Metrics metrics_;
   pb::Agents::CallbackService agents_;  // answers "unimplemented"
   Workers workers_{2, 64};
+  Workers streams_{1, 4096};
   std::unique_ptr<GrpcTransport> grpc_;
   std::unique_ptr<RestServer> rest_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -270,6 +270,7 @@ class PokedTest : public ApiFixture {
   }
   ~PokedTest() override {
     workers_.stop();
+    streams_.stop();
     rest_.reset();
     grpc_.reset();
   }
@@ -299,6 +300,112 @@ TEST_F(PokedTest, AStreamThatEndsWhileItIsPokedIsNotDestroyedByItsPoke) {
   }
 }
 
+// Holds every stream until it is told to end.
+class Held final : public ReplyStream {
+ public:
+  Result<State> next(Message&) override { return told_++ == 0 ? State::kReady : State::kWait; }
+  Ready ready(Form form) override {
+    EXPECT_EQ(form, Form::kProto);
+    pb::WatchEvent event;
+    event.set_revision(7);
+    ReadyAnswer answer;
+    answer.proto = {piece_of(event.SerializeAsString())};
+    return std::make_shared<const ReadyAnswer>(std::move(answer));
+  }
+
+ private:
+  int told_ = 0;
+};
+
+class ReadyTest : public ApiFixture {
+ protected:
+  ReadyTest() {
+    api_.add_ready<pb::GetTenantContextRequest, pb::TenantContext>(
+        "frameworks.v1.Tenants/GetContext",
+        [this](const Caller&, const auto& request) -> Result<Ready> {
+          if (request.tenant() != "acme") return Error(Code::kNotFound, "nobody");
+          return answer_;
+        });
+    api_.add<pb::ListRequest, pb::ListResponse>(
+        "frameworks.v1.Fleet/List", Runs::kWorker,
+        [](const Caller&, const auto&, auto&) -> Status { return {}; });
+    api_.add_stream<pb::WatchRequest, pb::WatchEvent>(
+        "frameworks.v1.Fleet/Watch",
+        [](const Caller&, const pb::WatchRequest&, Poke) -> Result<std::unique_ptr<ReplyStream>> {
+          return std::unique_ptr<ReplyStream>(std::make_unique<Held>());
+        });
+  }
+  Ready answer_;
+};
+
+TEST_F(ReadyTest, GrpcSendsThePiecesOfAnAnswerAsTheyAre) {
+  pb::TenantContext own;
+  own.set_tenant("acme");
+  pb::TenantContext shared;
+  for (int i = 0; i < 100; ++i) shared.add_endpoints()->set_url(fmt::format("rtmp://host-{}/", i));
+  ReadyAnswer answer;
+  answer.proto = {piece_of(own.SerializeAsString()), piece_of(shared.SerializeAsString())};
+  answer_ = std::make_shared<const ReadyAnswer>(std::move(answer));
+  serve();
+  for (int i = 0; i < 20; ++i) {
+    pb::GetTenantContextRequest request;
+    request.set_tenant("acme");
+    pb::TenantContext response;
+    ASSERT_TRUE(unary_call(*channel_, "frameworks.v1.Tenants/GetContext", kViewerToken, request,
+                           response)
+                    .ok());
+    own.MergeFrom(shared);
+    EXPECT_EQ(response.DebugString(), own.DebugString());
+    own.clear_endpoints();
+    request.set_tenant("other");
+    EXPECT_EQ(unary_call(*channel_, "frameworks.v1.Tenants/GetContext", kViewerToken, request,
+                         response)
+                  .error_code(),
+              grpc::StatusCode::NOT_FOUND);
+  }
+  EXPECT_EQ(answer_.use_count(), 1) << "the large piece was let go";
+  const auto values = metrics_.series("frameworks.v1.Tenants/GetContext", "grpc").read();
+  EXPECT_EQ(values.codes[0], 20u);
+  EXPECT_EQ(values.codes[5], 20u);
+  EXPECT_GT(values.seconds, 0);
+  EXPECT_GT(values.bytes, 20 * shared.ByteSizeLong());
+  EXPECT_EQ(values.open, 0u);
+}
+
+TEST_F(ReadyTest, ManyStreamsLeaveRoomForCallsAndAreBoundedByThemselves) {
+  serve({}, {.max_calls = 2, .max_streams = 300});
+  const grpc::internal::RpcMethod rpc("/frameworks.v1.Fleet/Watch",
+                                      grpc::internal::RpcMethod::SERVER_STREAMING);
+  using Reader = std::unique_ptr<grpc::ClientReader<pb::WatchEvent>>;
+  std::vector<std::shared_ptr<grpc::Channel>> channels;
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<Reader> readers;
+  const auto open = [&] {
+    if (readers.size() % 100 == 0)
+      channels.push_back(test_channel(grpc_->port(), authority_.certificate_pem()));
+    auto& context = *contexts.emplace_back(std::make_unique<grpc::ClientContext>());
+    authorize_call(context, kViewerToken);
+    readers.emplace_back(grpc::internal::ClientReaderFactory<pb::WatchEvent>::Create(
+        channels.back().get(), rpc, &context, pb::WatchRequest()));
+  };
+  for (int i = 0; i < 300; ++i) open();
+  for (Reader& reader : readers) {
+    pb::WatchEvent event;
+    ASSERT_TRUE(reader->Read(&event)) << reader->Finish().error_message();
+    EXPECT_EQ(event.revision(), 7);
+  }
+  pb::ListResponse response;
+  EXPECT_TRUE(unary_call(*channel_, "frameworks.v1.Fleet/List", kViewerToken, pb::ListRequest(),
+                         response)
+                  .ok());
+  open();
+  pb::WatchEvent event;
+  EXPECT_FALSE(readers.back()->Read(&event));
+  EXPECT_EQ(readers.back()->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  for (auto& context : contexts) context->TryCancel();
+  for (size_t i = 0; i + 1 < readers.size(); ++i) readers[i]->Finish();
+}
+
 TEST_F(ApiTest, TwoServersCannotShareAPort) {
   serve();
   const auto server = *authority_.issue_server({"localhost"}, {});
@@ -306,7 +413,7 @@ TEST_F(ApiTest, TwoServersCannotShareAPort) {
   const auto second =
       GrpcTransport::start("127.0.0.1:" + std::to_string(grpc_->port()),
                            {server.key_pem, server.certificate_pem, authority_.certificate_pem()},
-                           {api_, authentication_, workers_, metrics_}, agents);
+                           {api_, authentication_, workers_, streams_, metrics_}, agents);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code(), Code::kUnavailable);
 }

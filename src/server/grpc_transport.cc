@@ -10,6 +10,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <mutex>
+#include <unordered_map>
 
 #include "base/log.h"
 #include "machine/certificates/authority.h"
@@ -27,30 +28,93 @@ bool parse(grpc::ByteBuffer& bytes, Message& message) {
 }
 
 grpc::ByteBuffer serialize(const Message& message) {
-  const std::string bytes = message.SerializeAsString();
-  const grpc::Slice slice(bytes);
+  const size_t size = message.ByteSizeLong();
+  grpc::Slice slice(size);
+  message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));
   return grpc::ByteBuffer(&slice, 1);
 }
+
+// Small pieces are copied, which is cheaper than counting who holds them; large ones are shared.
+grpc::Slice slice_of(const Piece& piece) {
+  constexpr size_t kCopied = 2 << 10;
+  if (piece->size() <= kCopied) return grpc::Slice(*piece);
+  return grpc::Slice(
+      const_cast<char*>(piece->data()), piece->size(),
+      [](void* holder) { delete static_cast<Piece*>(holder); }, new Piece(piece));
+}
+
+grpc::ByteBuffer bytes_of(const std::vector<Piece>& pieces) {
+  if (pieces.size() == 1) {
+    const grpc::Slice slice = slice_of(pieces.front());
+    return grpc::ByteBuffer(&slice, 1);
+  }
+  std::vector<grpc::Slice> slices;
+  slices.reserve(pieces.size());
+  for (const Piece& piece : pieces) slices.push_back(slice_of(piece));
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+struct TextHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+};
+
+// The methods by path, each with its figures; what all calls of a transport share.
+class CallTable {
+ public:
+  struct Entry {
+    const Method* method = nullptr;
+    CallSeries* calls = nullptr;
+  };
+  CallTable(ApiServing api, const GrpcLimits& bounds) : serving(api), limits(bounds) {
+    for (const auto& method : serving.api.methods()) {
+      const bool stream = method->stream != nullptr;
+      entries_["/" + method->name] = {
+          method.get(), &serving.metrics.series(method->name, "grpc", stream)};
+    }
+  }
+  // The path is "/frameworks.v1.Fleet/Get"; null: no such method.
+  [[nodiscard]] const Entry* find(std::string_view path) const {
+    const auto at = entries_.find(path);
+    return at == entries_.end() ? nullptr : &at->second;
+  }
+
+  const ApiServing serving;
+  const GrpcLimits limits;
+  std::atomic<int> calls{0};  // that are open
+  std::atomic<int> streams{0};
+
+ private:
+  std::unordered_map<std::string, Entry, TextHash, std::equal_to<>> entries_;
+};
 
 // One call of one method of the table. Lives until gRPC says it is done; pokes that come later find
 // nobody.
 class Call final : public grpc::ServerGenericBidiReactor,
                    public std::enable_shared_from_this<Call> {
  public:
-  Call(const ApiServing& serving, std::atomic<int>& open) : serving_(serving), open_(open) {
-    open_.fetch_add(1);
+  explicit Call(CallTable& table) : table_(table) {}
+  ~Call() override {
+    if (counted_ != nullptr) counted_->fetch_sub(1);
   }
-  ~Call() override { open_.fetch_sub(1); }
 
-  void begin(const grpc::GenericCallbackServerContext& context, int max_calls) {
+  void begin(const grpc::GenericCallbackServerContext& context) {
     self_ = shared_from_this();
-    // The path is "/frameworks.v1.Fleet/Get".
-    const std::string_view path = context.method();
-    method_ = serving_.api.find(path.substr(std::min<size_t>(1, path.size())));
-    if (open_.load() > max_calls)
-      return finish(Error(Code::kResourceExhausted, "too many calls at once: try again"));
-    if (method_ == nullptr)
+    const std::string& path = context.method();
+    const CallTable::Entry* entry = table_.find(path);
+    if (entry == nullptr) {
+      table_.serving.metrics.count_request("unknown", "grpc",
+                                           static_cast<int>(Code::kUnimplemented));
       return finish(Error(Code::kUnimplemented, fmt::format("no such method: {}", path)));
+    }
+    method_ = entry->method;
+    calls_ = entry->calls;
+    began_ = system_clock().mono();
+    calls_->begin();
+    const bool stream = method_->stream != nullptr;
+    counted_ = stream ? &table_.streams : &table_.calls;
+    if (counted_->fetch_add(1) >= (stream ? table_.limits.max_streams : table_.limits.max_calls))
+      return finish(Error(Code::kResourceExhausted, "too many calls at once: try again"));
     if (auto allowed = admit(context); !allowed) return finish(std::move(allowed.error()));
     StartRead(&bytes_);
   }
@@ -64,8 +128,10 @@ class Call final : public grpc::ServerGenericBidiReactor,
     bytes_.Clear();
     if (auto own = scope(*method_, caller_, *request_); !own) return finish(std::move(own.error()));
     if (auto good = check_request(*request_); !good) return finish(std::move(good.error()));
-    if (method_->runs == Runs::kInline) return answer();
-    if (!serving_.workers.try_post([self = shared_from_this()] { self->answer(); }))
+    if (method_->ready) return answer_ready();
+    if (method_->runs == Runs::kInline && method_->unary) return answer();
+    Workers& workers = method_->stream ? table_.serving.streams : table_.serving.workers;
+    if (!workers.try_post([self = shared_from_this()] { self->answer(); }))
       finish(Error(Code::kResourceExhausted, "the server is busy: try again"));
   }
 
@@ -75,7 +141,7 @@ class Call final : public grpc::ServerGenericBidiReactor,
       std::lock_guard lock(mutex_);
       writing_ = false;
     }
-    serving_.workers.post([self = shared_from_this()] { self->pump(); });
+    table_.serving.streams.post([self = shared_from_this()] { self->pump(); });
   }
 
   void OnCancel() override { finish(Error(Code::kCancelled, "cancelled")); }
@@ -99,9 +165,17 @@ class Call final : public grpc::ServerGenericBidiReactor,
     const std::string_view token =
         header == metadata.end() ? std::string_view()
                                  : std::string_view(header->second.data(), header->second.size());
-    ASSIGN_OR_RETURN(caller_, serving_.authentication.identify(
-                                  token, node_of(context), "grpc " + peer_address(context.peer())));
+    // Who shows a token is who the token says: the certificate is not asked for.
+    ASSIGN_OR_RETURN(caller_, table_.serving.authentication.identify(
+                                  token, token.empty() ? node_of(context) : std::string(),
+                                  "grpc " + peer_address(context.peer())));
     return authorize(*method_, caller_);
+  }
+
+  void answer_ready() {
+    auto ready = method_->ready(caller_, *request_);
+    if (!ready) return finish(std::move(ready.error()));
+    send_last(bytes_of((*ready)->proto));
   }
 
   void answer() {
@@ -109,11 +183,15 @@ class Call final : public grpc::ServerGenericBidiReactor,
     std::unique_ptr<Message> response(method_->response->New());
     auto status = method_->unary(caller_, *request_, *response);
     if (!status) return finish(std::move(status.error()));
+    send_last(serialize(*response));
+  }
+
+  void send_last(grpc::ByteBuffer bytes) {
     std::lock_guard lock(mutex_);
     if (finished_) return;
     finished_ = true;
-    serving_.metrics.count_request(method_->name, "grpc", 0);
-    out_ = serialize(*response);
+    out_ = std::move(bytes);
+    count(0, out_.Length());
     StartWriteAndFinish(&out_, {}, grpc::Status::OK);
   }
 
@@ -121,9 +199,10 @@ class Call final : public grpc::ServerGenericBidiReactor,
     auto stream = method_->stream(caller_, *request_, [weak = weak_from_this()] {
       auto self = weak.lock();
       if (self == nullptr || self->poked_.exchange(true)) return;
-      self->serving_.workers.post([self] { self->pump(); });
+      self->table_.serving.streams.post([self] { self->pump(); });
     });
     if (!stream) return finish(std::move(stream.error()));
+    request_.reset();
     {
       std::lock_guard lock(mutex_);
       if (finished_) return;
@@ -140,14 +219,20 @@ class Call final : public grpc::ServerGenericBidiReactor,
     std::unique_ptr<Message> response(method_->response->New());
     auto state = stream_->next(*response);
     if (!state) return finish_locked(std::move(state.error()));
-    if (*state == ReplyStream::State::kWait) return;
+    if (*state == ReplyStream::State::kWait) {
+      out_.Clear();  // a quiet stream holds nothing
+      return;
+    }
     if (*state == ReplyStream::State::kEnd) {
       finished_ = true;
-      serving_.metrics.count_request(method_->name, "grpc", 0);
+      count(0, told_);
       return Finish(grpc::Status::OK);
     }
     writing_ = true;
-    out_ = serialize(*response);
+    out_ = *state == ReplyStream::State::kReady
+               ? bytes_of(stream_->ready(ReplyStream::Form::kProto)->proto)
+               : serialize(*response);
+    told_ += out_.Length();
     StartWrite(&out_);
   }
 
@@ -158,14 +243,18 @@ class Call final : public grpc::ServerGenericBidiReactor,
   void finish_locked(const Error& error) {
     if (finished_) return;
     finished_ = true;
-    serving_.metrics.count_request(method_ == nullptr ? "unknown" : method_->name, "grpc",
-                                   static_cast<int>(error.code()));
+    count(static_cast<int>(error.code()), told_);
     Finish(to_grpc(error));
   }
+  void count(int code, uint64_t bytes) {
+    if (calls_ != nullptr) calls_->end(code, system_clock().mono() - began_, bytes);
+  }
 
-  const ApiServing& serving_;
-  std::atomic<int>& open_;
+  CallTable& table_;
   const Method* method_ = nullptr;
+  CallSeries* calls_ = nullptr;
+  std::atomic<int>* counted_ = nullptr;
+  MonoTime began_{};
   Caller caller_;
   grpc::ByteBuffer bytes_;
   std::unique_ptr<Message> request_;
@@ -174,6 +263,7 @@ class Call final : public grpc::ServerGenericBidiReactor,
   std::mutex mutex_;
   grpc::ByteBuffer out_;
   std::unique_ptr<ReplyStream> stream_;
+  uint64_t told_ = 0;  // bytes
   bool writing_ = false;
   bool finished_ = false;
   std::shared_ptr<Call> self_;  // gRPC's hold on this object
@@ -181,24 +271,22 @@ class Call final : public grpc::ServerGenericBidiReactor,
 
 class TableService final : public grpc::CallbackGenericService {
  public:
-  TableService(ApiServing serving, int max_calls) : serving_(serving), max_calls_(max_calls) {}
+  TableService(ApiServing serving, const GrpcLimits& limits) : table_(serving, limits) {}
 
   grpc::ServerGenericBidiReactor* CreateReactor(
       grpc::GenericCallbackServerContext* context) override {
-    auto call = std::make_shared<Call>(serving_, open_);
-    call->begin(*context, max_calls_);
+    auto call = std::make_shared<Call>(table_);
+    call->begin(*context);
     return call.get();
   }
 
  private:
-  ApiServing serving_;
-  int max_calls_;
-  std::atomic<int> open_{0};
+  CallTable table_;
 };
 
 class Transport final : public GrpcTransport {
  public:
-  Transport(ApiServing serving, int max_calls) : table_(serving, max_calls) {}
+  Transport(ApiServing serving, const GrpcLimits& limits) : table_(serving, limits) {}
   ~Transport() override {
     if (server_ == nullptr) return;
     server_->Shutdown(std::chrono::system_clock::time_point(
@@ -267,7 +355,7 @@ Result<std::unique_ptr<GrpcTransport>> GrpcTransport::start(const std::string& a
                                                             ApiServing serving,
                                                             grpc::Service& agents,
                                                             GrpcLimits limits) {
-  auto transport = std::make_unique<Transport>(serving, limits.max_calls);
+  auto transport = std::make_unique<Transport>(serving, limits);
   RETURN_IF_ERROR(transport->begin(address, identity, agents, limits));
   return std::unique_ptr<GrpcTransport>(std::move(transport));
 }

@@ -2,7 +2,7 @@
 // TLS port.
 //
 // Nobody waits on gRPC's threads: what blocks runs on workers. A stream has one answer under way;
-// the next is pulled when that was taken.
+// the next is pulled when that was taken. Answers that exist as bytes are sent as they are.
 #pragma once
 
 #include <grpcpp/server.h>
@@ -24,6 +24,7 @@ struct ApiServing {
   const Api& api;
   const Authentication& authentication;
   Workers& workers;
+  Workers& streams;  // what streams have to say: apart, so that many watchers delay no call
   Metrics& metrics;
 };
 
@@ -31,7 +32,8 @@ struct GrpcLimits {
   int max_message_bytes = 32 << 20;  // of a request
   int max_metadata_bytes = 16 << 10;
   int max_streams_per_connection = 256;
-  int max_calls = 4096;  // of operators, at once
+  int max_calls = 4096;     // of operators, at once
+  int max_streams = 16384;  // of watchers
   size_t memory_bytes = 256 << 20;
 };
 

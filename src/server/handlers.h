@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "control/operations.h"
 #include "machine/provisioning/machines.h"
+#include "runtime/access/token_desk.h"
 #include "runtime/sessions/sessions.h"
+#include "runtime/tenants/context_directory.h"
 #include "server/api.h"
 #include "store/store.h"
 
@@ -25,6 +27,8 @@ struct Fleet {
   provisioning::Machines& machines;
   bool simulated = false;
   WallTime started{};
+  ContextDirectory& contexts;
+  TokenDesk& tokens;
 };
 
 // As whom a handler writes.
@@ -33,6 +37,7 @@ inline Actor actor(const Caller& caller) { return {caller.name, caller.source}; 
 void add_fleet_methods(Api& api, const Fleet& fleet);
 void add_account_methods(Api& api, const Fleet& fleet);
 void add_tenant_methods(Api& api, const Fleet& fleet);
+void add_context_methods(Api& api, const Fleet& fleet);
 void add_machine_methods(Api& api, const Fleet& fleet);
 void add_operation_methods(Api& api, const Fleet& fleet);
 void add_inventory_methods(Api& api, const Fleet& fleet);

@@ -36,6 +36,9 @@ namespace {
 
 constexpr int kWorkers = 8;
 constexpr size_t kWorkQueue = 1024;
+// Of streams: each has one task at most.
+constexpr int kStreamWorkers = 2;
+constexpr size_t kStreamQueue = 65'536;
 
 // Held for the server's life: two servers on one state folder would both write its log.
 Result<Fd> lock_state(const std::filesystem::path& state) {
@@ -94,6 +97,7 @@ class Server final : public Quartermaster {
   ~Server() override {
     // What answers to the transports first, then the transports, then what their calls use.
     if (workers_) workers_->stop();
+    if (streams_) streams_->stop();
     rest_.reset();
     grpc_.reset();
     operations_.reset();
@@ -125,6 +129,7 @@ class Server final : public Quartermaster {
     ASSIGN_OR_RETURN(store_, Store::open(std::move(log), clock_, {}, derive));
     const auto derived = store_->write("system/derive", derive_everything);
     if (!derived) return derived.error();
+    ASSIGN_OR_RETURN(contexts_, ContextDirectory::start(*store_));
     token_desk_ = std::make_unique<TokenDesk>(*store_, clock_);
     authentication_->limit_failures(options_.wrong_tokens);
     authentication_->set_account_tokens(
@@ -236,10 +241,11 @@ class Server final : public Quartermaster {
   void add_methods() {
     const Fleet fleet{
         *store_,      clock_, plans_, *sessions_, *operations_, *machines_, options_.simulated,
-        clock_.wall()};
+        clock_.wall(), *contexts_, *token_desk_};
     add_fleet_methods(api_, fleet);
     add_account_methods(api_, fleet);
     add_tenant_methods(api_, fleet);
+    add_context_methods(api_, fleet);
     add_machine_methods(api_, fleet);
     add_operation_methods(api_, fleet);
     add_inventory_methods(api_, fleet);
@@ -311,7 +317,8 @@ class Server final : public Quartermaster {
 
   Status serve() {
     workers_ = std::make_unique<Workers>(kWorkers, kWorkQueue);
-    const ApiServing serving{api_, *authentication_, *workers_, metrics_};
+    streams_ = std::make_unique<Workers>(kStreamWorkers, kStreamQueue);
+    const ApiServing serving{api_, *authentication_, *workers_, *streams_, metrics_};
     agents_ = std::make_unique<AgentsService>(*desk_, *sessions_, metrics_);
     std::vector<std::string> names{"quartermaster", "localhost"};
     const auto addresses = server_addresses(options_, names);
@@ -349,6 +356,7 @@ class Server final : public Quartermaster {
   NodePlans plans_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<TokenDesk> token_desk_;
+  std::unique_ptr<ContextDirectory> contexts_;
   std::unique_ptr<HealthMonitor> health_;
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<JoinDesk> desk_;
@@ -358,6 +366,7 @@ class Server final : public Quartermaster {
   Api api_;
   Metrics metrics_;
   std::unique_ptr<Workers> workers_;
+  std::unique_ptr<Workers> streams_;
   std::unique_ptr<AgentsService> agents_;
   std::unique_ptr<GrpcTransport> grpc_;
   std::unique_ptr<RestServer> rest_;

@@ -35,23 +35,24 @@ void append_number(std::string& out, size_t number) {
   out.append(digits, end);
 }
 
+bool is_empty(const RestAnswer& answer) { return answer.status == 304 || answer.status == 204; }
+
 }  // namespace
 
-void write_answer(const RestAnswer& answer, std::string_view date, bool keep_alive, bool head_only,
-                  std::string& out) {
-  out.reserve(out.size() + answer.body.size() + answer.headers.size() + 320);
+void write_head(const RestAnswer& answer, size_t body_size, std::string_view date, bool keep_alive,
+                std::string& out) {
+  out.reserve(out.size() + body_size + answer.headers.size() + 320);
   out += "HTTP/1.1 ";
   append_number(out, static_cast<size_t>(answer.status));
   out += ' ';
   out += reason_of(answer.status);
   out += "\r\nDate: ";
   out += date;
-  const bool empty = answer.status == 304 || answer.status == 204;
-  if (!empty) {
+  if (!is_empty(answer)) {
     out += "\r\nContent-Type: ";
     out += answer.type;
     out += "\r\nContent-Length: ";
-    append_number(out, answer.body.size());
+    append_number(out, body_size);
   }
   out += "\r\nX-Content-Type-Options: nosniff\r\n";
   if (answer.headers.empty())
@@ -60,7 +61,12 @@ void write_answer(const RestAnswer& answer, std::string_view date, bool keep_ali
     out += answer.headers;
   if (!keep_alive) out += "Connection: close\r\n";
   out += "\r\n";
-  if (!empty && !head_only) out += answer.body;
+}
+
+void write_answer(const RestAnswer& answer, std::string_view date, bool keep_alive, bool head_only,
+                  std::string& out) {
+  write_head(answer, answer.body.size(), date, keep_alive, out);
+  if (!is_empty(answer) && !head_only) out += answer.body;
 }
 
 RestAnswer problem_answer(const Error& error) {
@@ -93,7 +99,10 @@ int64_t version_of(const RestRoute& route, const Message& response) {
 }
 
 std::string etag_header(int64_t version) {
-  return fmt::format("ETag: \"{}\"\r\nCache-Control: no-cache\r\n", version);
+  std::string out = "ETag: \"";
+  append_number(out, static_cast<size_t>(version));
+  out += "\"\r\nCache-Control: no-cache\r\n";
+  return out;
 }
 
 std::string body_of(const RestRoute& route, const Message& message) {
@@ -113,6 +122,17 @@ std::string event_of(const RestRoute& route, const Message& message) {
   // Without an id the client's last one stays: from there it continues.
   const std::string data = body_of(route, message);
   return id > 0 ? fmt::format("id: {}\ndata: {}\n\n", id, data) : fmt::format("data: {}\n\n", data);
+}
+
+void append_event(const ReadyAnswer& ready, std::string& out) {
+  if (ready.revision > 0) {
+    out += "id: ";
+    append_number(out, static_cast<size_t>(ready.revision));
+    out += '\n';
+  }
+  out += "data: ";
+  for (const Piece& piece : ready.json) out += *piece;
+  out += "\n\n";
 }
 
 std::string named_event(std::string_view name, std::string_view data) {

@@ -332,12 +332,13 @@ void RestConnection::answer(const ExchangePtr& exchange) {
   if (method.ready) {
     auto ready = method.ready(exchange->caller, *exchange->request);
     if (!ready) return finish(*exchange, problem_of_call(*exchange, ready.error()));
-    if (*ready != nullptr) return send_ready(*exchange, **ready);
+    return send_ready(*exchange, **ready);
   }
   if (!method.stream && method.runs == Runs::kInline) return finish(*exchange, compute(*exchange));
   state_ = State::kWorking;
   deadline_ = MonoTime::max();
-  const bool accepted = shared_.serving.workers.try_post([self = shared_from_this(), exchange] {
+  Workers& workers = method.stream ? shared_.serving.streams : shared_.serving.workers;
+  const bool accepted = workers.try_post([self = shared_from_this(), exchange] {
     if (exchange->route->method->stream) return self->open_events(exchange);
     self->loop_.post([self, exchange, answer = compute(*exchange)] {
       self->finish(*exchange, answer);
@@ -382,11 +383,17 @@ void RestConnection::send_ready(const Exchange& exchange, const ReadyAnswer& rea
   RestAnswer answer;
   if (ready.revision > 0) answer.headers = etag_header(ready.revision);
   if (ready.not_modified ||
-      (ready.revision > 0 && ready.revision == exchange.conditions.if_none_match))
+      (ready.revision > 0 && ready.revision == exchange.conditions.if_none_match)) {
     answer.status = 304;
-  else
-    answer.body = ready.json;
-  finish(exchange, answer);
+    return finish(exchange, answer);
+  }
+  size_t size = 0;
+  for (const Piece& piece : ready.json) size += piece->size();
+  exchange.route->calls->end(0, loop_.now() - exchange.began, size);
+  write_head(answer, size, loop_.date(), keep_alive_, out_);
+  if (!exchange.head_only)
+    for (const Piece& piece : ready.json) out_ += *piece;
+  state_ = keep_alive_ ? State::kReading : State::kEnding;
 }
 
 void RestConnection::finish(const Exchange& exchange, const RestAnswer& answer) {
@@ -445,6 +452,8 @@ bool RestConnection::pump() {
       break;
     } else if (*state == ReplyStream::State::kEnd) {
       end_events(named_event("end", "{}"), 0);
+    } else if (*state == ReplyStream::State::kReady) {
+      append_event(*events_->ready(ReplyStream::Form::kJson), out_);
     } else {
       out_ += event_of(*watching_->route, *message);
     }

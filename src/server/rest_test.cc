@@ -1,6 +1,7 @@
 #include <boost/json.hpp>
 
 #include "frameworks/v1/fleet_api.pb.h"
+#include "frameworks/v1/tenants_api.pb.h"
 #include "server/api_fixture.h"
 #include "server/rest_request.h"
 
@@ -234,18 +235,19 @@ TEST_F(RestTest, ChecksWhatIsSentAndWhatIsWanted) {
 }
 
 TEST_F(RestTest, AnswersWithBytesThatExistAlready) {
-  api_.add_ready<pb::GetRequest>(
-      "frameworks.v1.Fleet/Get", [](const Caller&, const auto& request) -> Result<Ready> {
-        if (request.name() != "ready") return Ready();
-        return std::make_shared<const ReadyAnswer>(ReadyAnswer{"", R"({"ready":1})", 17, false});
+  api_.add_ready<pb::GetTenantContextRequest, pb::TenantContext>(
+      "frameworks.v1.Tenants/GetContext", [](const Caller&, const auto&) -> Result<Ready> {
+        ReadyAnswer answer;
+        answer.json = {piece_of(R"({"tenant":"acme",)"), piece_of(R"("plan":"pro"})")};
+        answer.revision = 17;
+        return std::make_shared<const ReadyAnswer>(std::move(answer));
       });
   serve();
-  const auto first = get("/v1/resources/nodes/ready");
-  EXPECT_EQ(first.body, R"({"ready":1})");
+  const auto first = get("/v1/tenants/acme/context");
+  EXPECT_EQ(first.body, R"({"tenant":"acme","plan":"pro"})");
   EXPECT_NE(first.head.find("ETag: \"17\"\r\n"), std::string::npos) << first.head;
-  EXPECT_EQ(get("/v1/resources/nodes/other").body, R"({"revision":5})");
   HttpClient client(rest_->port());
-  client.send(std::string("GET /v1/resources/nodes/ready HTTP/1.1\r\nHost: a\r\nIf-None-Match: "
+  client.send(std::string("GET /v1/tenants/acme/context HTTP/1.1\r\nHost: a\r\nIf-None-Match: "
                           "\"17\"\r\nAuthorization: Bearer ") +
               kAdminToken + "\r\n\r\n");
   const auto again = client.read_response();

@@ -1,4 +1,4 @@
-// Tenants: their life, and what their programs need to know.
+// Tenants: their life.
 #include <fmt/format.h>
 #include <google/protobuf/util/field_mask_util.h>
 
@@ -6,9 +6,8 @@
 #include <cctype>
 
 #include "base/text.h"
-#include "frameworks/v1/cluster.pb.h"
+#include "frameworks/v1/tenants_api.pb.h"
 #include "model/validate.h"
-#include "runtime/tenants/tenant_context.h"
 #include "server/handlers.h"
 #include "server/plan.h"
 
@@ -16,7 +15,6 @@ namespace frameworks {
 namespace {
 
 using google::protobuf::util::FieldMaskUtil;
-constexpr int kMaxBatch = 1000;
 
 Error no_tenant(const std::string& name) {
   return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", name));
@@ -169,94 +167,9 @@ Status set_suspended(const Fleet& fleet, const Caller& caller, const Request& re
   return run(fleet, caller, request.tenant(), request.dry_run(), edit, response);
 }
 
-// Nothing but the revision when the caller has this one already.
-Status context_of(const Snapshot& snapshot, const std::string& tenant, int64_t if_none_match,
-                  pb::TenantContext& response) {
-  ASSIGN_OR_RETURN(response, tenant_context(snapshot, tenant));
-  if (if_none_match == 0 || response.revision() != if_none_match) return {};
-  response.Clear();
-  response.set_revision(if_none_match);
-  response.set_not_modified(true);
-  return {};
-}
-
-// Of the caller's own, if it is bound to one; another's is as unknown as nobody's.
-Result<const pb::Tenant*> visible_tenant(const Snapshot& snapshot, const Caller& caller,
-                                         const pb::TenantKey& key) {
-  ASSIGN_OR_RETURN(const pb::Tenant* tenant, find_tenant(snapshot, key));
-  const bool hidden =
-      tenant != nullptr && !caller.tenant.empty() && caller.tenant != tenant->metadata().name();
-  return hidden ? nullptr : tenant;
-}
-
-Status find_context(const Snapshot& snapshot, const Caller& caller,
-                    const pb::FindTenantContextRequest& request, pb::TenantContext& response) {
-  ASSIGN_OR_RETURN(const pb::Tenant* tenant, visible_tenant(snapshot, caller, request.key()));
-  if (tenant == nullptr) return Error(Code::kNotFound, "no tenant is known by this key");
-  return context_of(snapshot, tenant->metadata().name(), request.if_none_match(), response);
-}
-
-Status batch_contexts(const Snapshot& snapshot, const Caller& caller,
-                      const pb::BatchTenantContextsRequest& request,
-                      pb::BatchTenantContextsResponse& response) {
-  if (request.keys_size() > kMaxBatch)
-    return Error::invalid({{{},
-                            0,
-                            "",
-                            "keys",
-                            fmt::format("are {}, and at most {} are answered at once: ask in parts",
-                                        request.keys_size(), kMaxBatch)}});
-  response.set_revision(snapshot.revision());
-  for (const pb::TenantKey& key : request.keys()) {
-    ASSIGN_OR_RETURN(const pb::Tenant* tenant, visible_tenant(snapshot, caller, key));
-    pb::TenantContext& context = *response.add_contexts();
-    if (tenant != nullptr) {
-      ASSIGN_OR_RETURN(context, tenant_context(snapshot, tenant->metadata().name()));
-    }
-  }
-  return {};
-}
-
-// A tenant sees who may use the clusters that it owns.
-Status list_by_cluster(const Snapshot& snapshot, const Caller& caller,
-                       const pb::ListClusterTenantsRequest& request,
-                       pb::ListClusterTenantsResponse& response) {
-  const auto* cluster = snapshot.find<pb::Cluster>(request.cluster());
-  const bool hidden =
-      !caller.tenant.empty() && (cluster == nullptr || cluster->spec().owner() != caller.tenant);
-  if (hidden)
-    return Error(Code::kNotFound, fmt::format("cluster \"{}\" does not exist", request.cluster()));
-  ASSIGN_OR_RETURN(response, cluster_tenants(snapshot, request));
-  return {};
-}
-
-void add_reads(Api& api, const Fleet& fleet) {
-  api.add<pb::GetTenantContextRequest, pb::TenantContext>(
-      "frameworks.v1.Tenants/GetContext", Runs::kInline,
-      [&store = fleet.store](const Caller&, const auto& request, auto& response) {
-        return context_of(*store.snapshot(), request.tenant(), request.if_none_match(), response);
-      });
-  api.add<pb::FindTenantContextRequest, pb::TenantContext>(
-      "frameworks.v1.Tenants/FindContext", Runs::kInline,
-      [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {
-        return find_context(*store.snapshot(), caller, request, response);
-      });
-  api.add<pb::BatchTenantContextsRequest, pb::BatchTenantContextsResponse>(
-      "frameworks.v1.Tenants/BatchContexts", Runs::kWorker,
-      [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {
-        return batch_contexts(*store.snapshot(), caller, request, response);
-      });
-  api.add<pb::ListClusterTenantsRequest, pb::ListClusterTenantsResponse>(
-      "frameworks.v1.Tenants/ListByCluster", Runs::kWorker,
-      [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {
-        return list_by_cluster(*store.snapshot(), caller, request, response);
-      });
-}
-
 }  // namespace
 
 void add_tenant_methods(Api& api, const Fleet& fleet) {
-  add_reads(api, fleet);
   api.add<pb::CreateTenantRequest, pb::TenantResponse>(
       "frameworks.v1.Tenants/Create", Runs::kWorker,
       [fleet](const Caller& caller, const auto& request, auto& response) {

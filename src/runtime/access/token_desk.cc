@@ -94,9 +94,11 @@ class TokenDesk::State {
     recorder_ = std::jthread([this](const std::stop_token& stop) { record_loop(stop); });
   }
 
-  Result<std::shared_ptr<const Principal>> admit(std::string_view token, std::string_view address) {
+  enum class As { kRequest, kKey };  // the token's own request, or shown to a service
+  Result<std::shared_ptr<const Principal>> admit(std::string_view token, std::string_view address,
+                                                 As as) {
     const auto parts = parse_token(token);
-    if (!parts) return refuse(TokenRefusal::kUnknown);
+    if (!parts) return refuse(TokenRefusal::kUnknown, as);
     const Digest digest = digest_of(parts->secret);
     Shard& shard = shards_[TextHash{}(parts->name) % kShards];
     const WallTime now = clock_.wall();
@@ -107,14 +109,16 @@ class TokenDesk::State {
     if (!known) {
       const SnapshotPtr snapshot = store_.snapshot();
       TokenVerdict verdict = verify_token(*snapshot, token, now);
-      if (verdict.refusal) return refuse(*verdict.refusal);
+      if (verdict.refusal) return refuse(*verdict.refusal, as);
       at = remember(shard, *snapshot, digest, std::move(verdict.principal));
     }
     Entry& entry = at->second;
     if (entry.principal->expires && *entry.principal->expires <= now)
-      return refuse(TokenRefusal::kExpired);
-    RETURN_IF_ERROR(check_rate(entry));
-    ++shard.admitted;
+      return refuse(TokenRefusal::kExpired, as);
+    if (as == As::kRequest) {
+      RETURN_IF_ERROR(check_rate(entry));
+      ++shard.admitted;
+    }
     if (entry.minute != minute_of(now)) {
       entry.minute = minute_of(now);
       note(entry.principal->token, {now, std::string(address)});
@@ -135,8 +139,9 @@ class TokenDesk::State {
   std::atomic<uint64_t> limited{0};
 
  private:
-  Error refuse(TokenRefusal refusal) {
-    refused[static_cast<size_t>(refusal)].fetch_add(1, std::memory_order_relaxed);
+  Error refuse(TokenRefusal refusal, As as) {
+    if (as == As::kRequest)
+      refused[static_cast<size_t>(refusal)].fetch_add(1, std::memory_order_relaxed);
     return refusal_error(refusal);
   }
 
@@ -234,7 +239,12 @@ TokenDesk::~TokenDesk() = default;
 
 Result<std::shared_ptr<const Principal>> TokenDesk::admit(std::string_view token,
                                                           std::string_view address) {
-  return state_->admit(token, address);
+  return state_->admit(token, address, State::As::kRequest);
+}
+
+std::shared_ptr<const Principal> TokenDesk::whose(std::string_view token,
+                                                  std::string_view address) {
+  return state_->admit(token, address, State::As::kKey).value_or(nullptr);
 }
 
 uint64_t TokenDesk::admitted() const { return state_->admitted(); }

@@ -33,6 +33,10 @@ class TokenDesk {
   // the disk. `address` is where the caller is, e.g. "10.0.0.7". Threadsafe.
   Result<std::shared_ptr<const Principal>> admit(std::string_view token, std::string_view address);
 
+  // Whose token it is, for a service that was shown it (a tenant's API key); null when it is not
+  // good. Its use is noted; as a request of its own it is neither counted nor limited.
+  std::shared_ptr<const Principal> whose(std::string_view token, std::string_view address);
+
   // Since start.
   [[nodiscard]] uint64_t admitted() const;
   [[nodiscard]] uint64_t refused(TokenRefusal refusal) const;

@@ -13,14 +13,6 @@
 namespace frameworks {
 namespace {
 
-bool serves_tenants(const Snapshot& snapshot, const pb::Node& node) {
-  const auto instances = snapshot.find_by<pb::Instance>("node", node.metadata().name());
-  return std::any_of(instances.begin(), instances.end(), [&](const auto& instance) {
-    const auto* service = snapshot.find<pb::Service>(instance->spec().service());
-    return service != nullptr && service->spec().tenant_facing();
-  });
-}
-
 void add_cluster_nodes(const Snapshot& snapshot, const std::string& cluster,
                        std::set<std::string>& nodes) {
   for (const auto& node : snapshot.find_by<pb::Node>("cluster", cluster))
@@ -74,6 +66,14 @@ pb::PlanStep step(const std::string& action, const std::string& tenant, std::str
 }
 
 }  // namespace
+
+bool serves_tenants(const Snapshot& snapshot, const pb::Node& node) {
+  const auto instances = snapshot.find_by<pb::Instance>("node", node.metadata().name());
+  return std::any_of(instances.begin(), instances.end(), [&](const auto& instance) {
+    const auto* service = snapshot.find<pb::Service>(instance->spec().service());
+    return service != nullptr && service->spec().tenant_facing();
+  });
+}
 
 pb::TenancySection plan_tenancy(const Snapshot& snapshot, const pb::Node& node) {
   pb::TenancySection section;

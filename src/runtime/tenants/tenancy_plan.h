@@ -16,6 +16,8 @@ namespace frameworks {
 // Tenants with a valid grant on the node's cluster, by name; none for a node without a
 // tenant-facing service. A suspended tenant is listed as such, so that a refusal can say why.
 pb::TenancySection plan_tenancy(const Snapshot& snapshot, const pb::Node& node);
+// Whether the node has a tenant-facing service. All that have one are told the same in a cluster.
+bool serves_tenants(const Snapshot& snapshot, const pb::Node& node);
 
 // Names of the nodes whose tenancy plan may differ because one resource changed from `before` to
 // `after` (either may be empty); `snapshot` is the fleet after it.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 #include "frameworks/v1/cluster.pb.h"
@@ -46,25 +47,18 @@ void add_cluster(const pb::Grant& grant, const pb::Cluster& cluster, pb::TenantC
   *entitled.mutable_features() = grant.spec().features();
 }
 
-void add_endpoints(const Snapshot& snapshot, const pb::Cluster& cluster, const pb::Node& node,
-                   pb::TenantContext& context) {
-  const pb::Health node_state = node.status().health().state();
-  if (!keeps_its_place(node_state)) return;
-  for (const auto& instance : snapshot.find_by<pb::Instance>("node", node.metadata().name())) {
-    if (!keeps_its_place(instance->status().state())) continue;
-    const auto* service = snapshot.find<pb::Service>(instance->spec().service());
-    if (service == nullptr || !service->spec().tenant_facing()) continue;
-    for (const pb::Port& port : service->spec().ports()) {
-      if (port.url().empty()) continue;
-      pb::Endpoint& endpoint = *context.add_endpoints();
-      endpoint.set_service(service->metadata().name());
-      endpoint.set_port(port.name());
-      endpoint.set_cluster(cluster.metadata().name());
-      endpoint.set_region(cluster.spec().region());
-      endpoint.set_node(node.metadata().name());
-      endpoint.set_url(endpoint_url(port, node));
-      endpoint.set_state(std::max(node_state, instance->status().state()));
-    }
+void add_endpoints(const pb::Cluster& cluster, const pb::Node& node, const pb::Instance& instance,
+                   const pb::Service& service, pb::TenantContext& context) {
+  for (const pb::Port& port : service.spec().ports()) {
+    if (port.url().empty()) continue;
+    pb::Endpoint& endpoint = *context.add_endpoints();
+    endpoint.set_service(service.metadata().name());
+    endpoint.set_port(port.name());
+    endpoint.set_cluster(cluster.metadata().name());
+    endpoint.set_region(cluster.spec().region());
+    endpoint.set_node(node.metadata().name());
+    endpoint.set_url(endpoint_url(port, node));
+    endpoint.set_state(std::max(node.status().health().state(), instance.status().state()));
   }
 }
 
@@ -75,6 +69,20 @@ bool is_verified(const pb::Tenant& tenant, const std::string& domain) {
   return std::any_of(all.begin(), all.end(), [&](const pb::DomainStatus& status) {
     return status.domain() == domain && status.state() == pb::DOMAIN_STATE_VERIFIED;
   });
+}
+
+WallTime time_of(const google::protobuf::Timestamp& timestamp) {
+  return WallTime(std::chrono::seconds(timestamp.seconds()) +
+                  std::chrono::nanoseconds(timestamp.nanos()));
+}
+
+void note_expiry(const Snapshot& snapshot, const pb::Grant& grant, OwnContext& out) {
+  if (!grant.spec().has_expire_time()) return;
+  const WallTime expiry = time_of(grant.spec().expire_time());
+  if (expiry > snapshot.time())
+    out.until = std::min(out.until.value_or(expiry), expiry);
+  else
+    out.ran_out |= time_of(grant.metadata().update_time()) < expiry;
 }
 
 const pb::Tenant* first_by(const Snapshot& snapshot, const char* index, const std::string& value) {
@@ -101,11 +109,10 @@ Result<const pb::Tenant*> find_tenant(const Snapshot& snapshot, const pb::Tenant
   if (given != 1)
     return Error::invalid(
         {{{}, 0, "", "key", fmt::format("has {} names of a tenant: give exactly one", given)}});
-  if (!key.api_key().empty())
-    return Error(Code::kUnimplemented, "contexts are not found by API key yet: use another name");
   if (!key.tenant().empty()) return snapshot.find<pb::Tenant>(key.tenant());
   if (!key.uid().empty()) return first_by(snapshot, "uid", key.uid());
   if (!key.subdomain().empty()) return first_by(snapshot, "subdomain", key.subdomain());
+  if (!key.api_key().empty()) return nullptr;
   const pb::Tenant* tenant = first_by(snapshot, "domain", key.domain());
   return tenant != nullptr && is_verified(*tenant, key.domain()) ? tenant : nullptr;
 }
@@ -120,56 +127,93 @@ Result<pb::ListClusterTenantsResponse> cluster_tenants(
   pb::ListClusterTenantsResponse out;
   out.set_revision(snapshot.revision());
   std::string last = after;
-  for (const auto& grant : snapshot.find_by<pb::Grant>("cluster", request.cluster())) {
-    const std::string& name = grant->metadata().tenant();
-    const auto* tenant = snapshot.find<pb::Tenant>(name);
-    if (name <= last || tenant == nullptr || !is_valid(snapshot, *grant)) continue;
+  // No name of a grant sorts behind this.
+  std::optional<Snapshot::After> from;
+  if (!after.empty()) from = Snapshot::After{after, "\xff"};
+  const auto add = [&](const Resource& resource) {
+    const auto& grant = resource.as<pb::Grant>();
+    const std::string& name = grant.metadata().tenant();
+    if (name == last || !is_valid(snapshot, grant)) return true;
+    const Resource found = snapshot.peek(kind_of<pb::Tenant>(), {}, name);
+    if (!found) return true;
     if (out.tenants_size() == limit) {
       out.set_next_page_token(base64_encode(request.cluster() + '/' + last));
-      break;
+      return false;
     }
     last = name;
     pb::ClusterTenant& entry = *out.add_tenants();
     entry.set_tenant(name);
-    entry.set_state(tenant_state(*tenant));
-    entry.set_level(grant->spec().level());
+    entry.set_state(tenant_state(found.as<pb::Tenant>()));
+    entry.set_level(grant.spec().level());
+    return true;
+  };
+  snapshot.scan_by(kind_of<pb::Grant>(), "cluster", request.cluster(), add, from);
+  return out;
+}
+
+std::optional<OwnContext> own_context(const Snapshot& snapshot, std::string_view name) {
+  const Resource found = snapshot.peek(kind_of<pb::Tenant>(), {}, name);
+  if (!found) return {};
+  const auto& tenant = found.as<pb::Tenant>();
+  OwnContext out;
+  pb::TenantContext& context = out.context;
+  context.set_tenant(tenant.metadata().name());
+  context.set_uid(tenant.metadata().uid());
+  context.set_state(tenant_state(tenant));
+  context.set_plan(tenant.spec().plan().empty() ? "default" : tenant.spec().plan());
+  *context.mutable_features() = tenant.spec().features();
+  *context.mutable_limits() = tenant.spec().limits();
+  context.set_subdomain(tenant.spec().subdomain());
+  for (const std::string& domain : tenant.spec().domains())
+    if (is_verified(tenant, domain)) context.add_domains(domain);
+  snapshot.scan_by(kind_of<pb::Grant>(), "tenant", name, [&](const Resource& resource) {
+    const auto& grant = resource.as<pb::Grant>();
+    out.grants_to.push_back(grant.spec().cluster());
+    note_expiry(snapshot, grant, out);
+    const auto* cluster = snapshot.find<pb::Cluster>(grant.spec().cluster());
+    if (cluster == nullptr || !is_valid(snapshot, grant)) return true;
+    const bool known =
+        std::any_of(context.clusters().begin(), context.clusters().end(),
+                    [&](const auto& other) { return other.cluster() == grant.spec().cluster(); });
+    if (known) return true;
+    add_cluster(grant, *cluster, context);
+    if (context.state() == pb::TENANT_STATE_ACTIVE)
+      out.endpoints_of.push_back(cluster->metadata().name());
+    return true;
+  });
+  const bool primary_set = !tenant.spec().primary_cluster().empty();
+  if (primary_set) context.set_primary_cluster(tenant.spec().primary_cluster());
+  if (!primary_set && context.clusters_size() > 0)
+    context.set_primary_cluster(context.clusters(0).cluster());
+  return out;
+}
+
+ClusterEndpoints cluster_endpoints(const Snapshot& snapshot, const std::string& name) {
+  ClusterEndpoints out;
+  const auto* cluster = snapshot.find<pb::Cluster>(name);
+  if (cluster == nullptr) return out;
+  std::set<std::string> services;
+  for (const auto& node : snapshot.find_by<pb::Node>("cluster", name)) {
+    const bool node_stays = keeps_its_place(node->status().health().state());
+    for (const auto& instance : snapshot.find_by<pb::Instance>("node", node->metadata().name())) {
+      services.insert(instance->spec().service());
+      const auto* service = snapshot.find<pb::Service>(instance->spec().service());
+      if (service == nullptr || !service->spec().tenant_facing()) continue;
+      if (node_stays && keeps_its_place(instance->status().state()))
+        add_endpoints(*cluster, *node, *instance, *service, out.context);
+    }
   }
+  out.services.assign(services.begin(), services.end());
   return out;
 }
 
 Result<pb::TenantContext> tenant_context(const Snapshot& snapshot, std::string_view name) {
-  const auto* tenant = snapshot.find<pb::Tenant>(name);
-  if (tenant == nullptr)
-    return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", name));
-  pb::TenantContext context;
-  context.set_tenant(tenant->metadata().name());
-  context.set_uid(tenant->metadata().uid());
-  context.set_state(tenant_state(*tenant));
-  context.set_plan(tenant->spec().plan().empty() ? "default" : tenant->spec().plan());
-  *context.mutable_features() = tenant->spec().features();
-  *context.mutable_limits() = tenant->spec().limits();
-  context.set_subdomain(tenant->spec().subdomain());
-  for (const std::string& domain : tenant->spec().domains())
-    if (is_verified(*tenant, domain)) context.add_domains(domain);
-  context.set_revision(snapshot.revision());
-
-  for (const auto& grant : snapshot.find_by<pb::Grant>("tenant", name)) {
-    const auto* cluster = snapshot.find<pb::Cluster>(grant->spec().cluster());
-    if (cluster == nullptr || !is_valid(snapshot, *grant)) continue;
-    const bool known =
-        std::any_of(context.clusters().begin(), context.clusters().end(),
-                    [&](const auto& other) { return other.cluster() == grant->spec().cluster(); });
-    if (known) continue;
-    add_cluster(*grant, *cluster, context);
-    if (context.state() != pb::TENANT_STATE_ACTIVE) continue;
-    for (const auto& node : snapshot.find_by<pb::Node>("cluster", cluster->metadata().name()))
-      add_endpoints(snapshot, *cluster, *node, context);
-  }
-  const bool primary_set = !tenant->spec().primary_cluster().empty();
-  if (primary_set) context.set_primary_cluster(tenant->spec().primary_cluster());
-  if (!primary_set && context.clusters_size() > 0)
-    context.set_primary_cluster(context.clusters(0).cluster());
-  return context;
+  auto own = own_context(snapshot, name);
+  if (!own) return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", name));
+  for (const std::string& cluster : own->endpoints_of)
+    own->context.MergeFrom(cluster_endpoints(snapshot, cluster).context);
+  own->context.set_revision(snapshot.revision());
+  return std::move(own->context);
 }
 
 }  // namespace frameworks
