@@ -234,8 +234,9 @@ void add_fleet_methods(Api& api, const Fleet& fleet) {
       });
   api.add_stream<pb::WatchRequest, pb::WatchEvent>(
       "frameworks.v1.Fleet/Watch",
-      [&store = fleet.store](const Caller& caller, const auto& request, Poke poke) {
-        return open_watch(store, caller.tenant, request, std::move(poke));
+      [&store = fleet.store, forms = std::make_shared<EventForms>()](
+          const Caller& caller, const auto& request, Poke poke) {
+        return open_watch(store, forms, caller.tenant, request, std::move(poke));
       });
   api.add<pb::StatusRequest, pb::StatusResponse>(
       "frameworks.v1.Fleet/Status", Runs::kWorker,

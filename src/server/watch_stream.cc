@@ -5,9 +5,9 @@
 #include <deque>
 #include <set>
 
+#include "model/json.h"
 #include "runtime/access/visibility.h"
 #include "server/filter.h"
-#include "server/public_form.h"
 
 namespace frameworks {
 namespace {
@@ -17,9 +17,11 @@ constexpr size_t kBatch = 256;
 class WatchStream final : public ReplyStream {
  public:
   // `bound_to`: the tenant that the caller is bound to.
-  WatchStream(Store& store, std::string bound_to, SnapshotPtr first, std::vector<const Kind*> kinds,
+  WatchStream(Store& store, std::shared_ptr<EventForms> forms, std::string bound_to,
+              SnapshotPtr first, std::vector<const Kind*> kinds,
               std::string tenant, Filter filter, std::unique_ptr<Subscription> subscription)
       : store_(store),
+        forms_(std::move(forms)),
         bound_to_(std::move(bound_to)),
         first_(std::move(first)),
         kinds_(std::move(kinds)),
@@ -29,38 +31,61 @@ class WatchStream final : public ReplyStream {
     for (const Kind* kind : kinds_) wanted_.insert(kind->name);
   }
 
-  Result<State> next(Message& out) override {
-    auto& event = static_cast<pb::WatchEvent&>(out);
-    if (first_ != nullptr && next_present(event)) return State::kMessage;
+  Result<State> next(Message&) override {
+    if (first_ != nullptr && next_present()) return State::kReady;
     while (ready_.empty()) {
       ASSIGN_OR_RETURN(const auto changes, subscription_->next(kBatch));
       if (changes.empty()) {
         if (synced_) return State::kWait;
-        return sync(event);
+        return sync();
       }
       RETURN_IF_ERROR(queue(changes));
     }
-    event = std::move(ready_.front());
+    current_ = std::move(ready_.front());
     ready_.pop_front();
-    return State::kMessage;
+    return State::kReady;
+  }
+
+  Ready ready(Form form) override {
+    pb::WatchEvent head;
+    head.set_type(current_.type);
+    head.set_revision(current_.revision);
+    auto answer = std::make_shared<ReadyAnswer>();
+    answer->revision = current_.revision;
+    auto& pieces = form == Form::kProto ? answer->proto : answer->json;
+    if (form == Form::kProto) {
+      pieces.push_back(piece_of(head.SerializeAsString()));
+    } else {
+      std::string text = json_text(to_json(head));
+      if (current_.resource) text.back() = ',';  // the resource goes on from here
+      pieces.push_back(piece_of(std::move(text)));
+    }
+    if (current_.resource) pieces.push_back(forms_->form(current_.resource, form));
+    current_ = {};
+    return answer;
   }
 
  private:
-  State sync(pb::WatchEvent& event) {
+  struct Event {
+    pb::WatchEventType type = pb::WATCH_EVENT_TYPE_UNSPECIFIED;
+    Revision revision = 0;
+    Resource resource;  // empty: the mark that all was told
+  };
+
+  State sync() {
     synced_ = true;
-    event.set_type(pb::WATCH_EVENT_TYPE_SYNCED);
-    event.set_revision(revision_);
-    return State::kMessage;
+    current_ = {pb::WATCH_EVENT_TYPE_SYNCED, revision_, {}};
+    return State::kReady;
   }
 
   // The resources that were there at the start, a kind at a time; then the mark that ends them.
-  bool next_present(pb::WatchEvent& event) {
+  bool next_present() {
     while (at_ == present_.size()) {
       if (kind_ == kinds_.size()) {
         revision_ = first_->revision();
         first_.reset();
         present_.clear();
-        sync(event);
+        sync();
         return true;
       }
       const Kind& kind = *kinds_[kind_++];
@@ -77,10 +102,8 @@ class WatchStream final : public ReplyStream {
       });
       at_ = 0;
     }
-    event.set_type(pb::WATCH_EVENT_TYPE_PUT);
-    *event.mutable_resource() = public_form(present_[at_++]);
     // Continuing in the midst of the beginning is not possible: it starts again from 0.
-    event.set_revision(0);
+    current_ = {pb::WATCH_EVENT_TYPE_PUT, 0, present_[at_++]};
     return true;
   }
 
@@ -94,21 +117,17 @@ class WatchStream final : public ReplyStream {
       if (unknown || visibility.depends_on(change.before, change.after))
         return Error(Code::kOutOfRange,
                      "what you may see of the fleet has changed: start the watch again from 0");
-      if (change.revision != revision_ && !ready_.empty()) ready_.back().set_revision(last_);
+      if (change.revision != revision_ && !ready_.empty()) ready_.back().revision = last_;
       revision_ = change.revision;
       if (!wanted_.contains(change.key.kind) || !concerns(change)) continue;
       if (!visibility.sees(change.after ? change.after : change.before)) continue;
       last_ = change.revision;
-      pb::WatchEvent event;
       // What no longer matches is gone, to whom only sees what matches.
-      event.set_type(change.after && filter_.matches(change.after.message())
-                         ? pb::WATCH_EVENT_TYPE_PUT
-                         : pb::WATCH_EVENT_TYPE_DELETE);
-      *event.mutable_resource() = public_form(visibility.shown(subject(change)));
-      event.set_revision(change.revision - 1);
-      ready_.push_back(std::move(event));
+      const bool is_put = change.after && filter_.matches(change.after.message());
+      ready_.push_back({is_put ? pb::WATCH_EVENT_TYPE_PUT : pb::WATCH_EVENT_TYPE_DELETE,
+                        change.revision - 1, visibility.shown(subject(change))});
     }
-    if (!ready_.empty()) ready_.back().set_revision(last_);
+    if (!ready_.empty()) ready_.back().revision = last_;
     return {};
   }
 
@@ -131,6 +150,7 @@ class WatchStream final : public ReplyStream {
   }
 
   Store& store_;
+  const std::shared_ptr<EventForms> forms_;
   const std::string bound_to_;  // empty: the whole fleet
   SnapshotPtr first_;           // until its resources were told
   std::vector<const Kind*> kinds_;
@@ -141,7 +161,8 @@ class WatchStream final : public ReplyStream {
   std::vector<Resource> present_;
   size_t kind_ = 0;
   size_t at_ = 0;
-  std::deque<pb::WatchEvent> ready_;
+  Event current_;  // that ready() tells
+  std::deque<Event> ready_;
   Revision revision_ = 0;  // of the transaction told last
   Revision last_ = 0;      // of the event queued last
   bool synced_ = false;
@@ -149,7 +170,9 @@ class WatchStream final : public ReplyStream {
 
 }  // namespace
 
-Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const std::string& tenant,
+Result<std::unique_ptr<ReplyStream>> open_watch(Store& store,
+                                                const std::shared_ptr<EventForms>& forms,
+                                                const std::string& tenant,
                                                 const pb::WatchRequest& request, Poke poke) {
   std::vector<const Kind*> kinds;
   for (const std::string& name : request.kinds()) {
@@ -165,7 +188,7 @@ Result<std::unique_ptr<ReplyStream>> open_watch(Store& store, const std::string&
   const Revision from = first != nullptr ? first->revision() : request.from_revision();
   ASSIGN_OR_RETURN(auto subscription, store.subscribe(from, std::move(poke)));
   return std::unique_ptr<ReplyStream>(
-      std::make_unique<WatchStream>(store, tenant, std::move(first), std::move(kinds),
+      std::make_unique<WatchStream>(store, forms, tenant, std::move(first), std::move(kinds),
                                     request.tenant(), std::move(filter), std::move(subscription)));
 }
 
