@@ -8,7 +8,7 @@ namespace frameworks {
 class NodePlans final : public PlanSource {
  public:
   [[nodiscard]] std::vector<std::string> sections() const override;
-  [[nodiscard]] pb::PlanUpdate plan(const Snapshot& snapshot, const pb::Node& node) const override;
+  [[nodiscard]] std::unique_ptr<Planner> planner(const Snapshot& snapshot) const override;
   [[nodiscard]] std::set<std::string> affected(const Snapshot& after,
                                                std::span<const Change> changes) const override;
 };

@@ -145,6 +145,8 @@ std::set<std::string> replanned_nodes(const PlannedChange& change, const PlanSou
                        after == nullptr ? Resource() : *after});
   }
   std::set<std::string> out;
+  const auto old_planner = source.planner(change.before);
+  const auto new_planner = source.planner(change.after);
   for (const std::string& name : source.affected(change.after, changes)) {
     const auto* before = change.before.find<pb::Node>(name);
     const auto* after = change.after.find<pb::Node>(name);
@@ -152,7 +154,7 @@ std::set<std::string> replanned_nodes(const PlannedChange& change, const PlanSou
       old_plan.set_revision(0);
       new_plan.set_revision(0);
       return old_plan.SerializeAsString() == new_plan.SerializeAsString();
-    }(source.plan(change.before, *before), source.plan(change.after, *after));
+    }(old_planner->plan(*before), new_planner->plan(*after));
     if (!same) out.insert(name);
   }
   return out;

@@ -27,6 +27,9 @@ pb::MeshSection plan_mesh(const MeshTopology& topology, const pb::Node& node);
 
 // "<node>", "<node>.mesh" and "<service>.<cluster>.mesh", this node's own included.
 pb::NamesSection plan_names(const Snapshot& snapshot, const pb::Node& node);
+// `planned`: the topology of the snapshot, with nodes that have not joined yet.
+pb::NamesSection plan_names(const Snapshot& snapshot, const MeshTopology& planned,
+                            const pb::Node& node);
 
 // Names of the nodes whose mesh section depends on this node's key and addresses.
 std::vector<std::string> mesh_neighbours(const Snapshot& snapshot, const pb::Node& node);

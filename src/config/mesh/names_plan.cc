@@ -7,9 +7,9 @@
 namespace frameworks {
 namespace {
 
-std::vector<NodePtr> named_nodes(const Snapshot& snapshot, const pb::Node& node) {
+std::vector<NodePtr> named_nodes(const Snapshot& snapshot, const MeshTopology& topology,
+                                 const pb::Node& node) {
   if (snapshot.count(kind_of<pb::Node>()) <= kNamesOfWholeFleet) return snapshot.list<pb::Node>();
-  const MeshTopology topology(snapshot, MeshTopology::Nodes::kPlanned);
   auto out = topology.neighbours(node);
   out.push_back(std::make_shared<const pb::Node>(node));
   return out;
@@ -35,9 +35,14 @@ std::vector<std::string> names_of(const Snapshot& snapshot, const pb::Node& node
 }  // namespace
 
 pb::NamesSection plan_names(const Snapshot& snapshot, const pb::Node& node) {
+  return plan_names(snapshot, MeshTopology(snapshot, MeshTopology::Nodes::kPlanned), node);
+}
+
+pb::NamesSection plan_names(const Snapshot& snapshot, const MeshTopology& planned,
+                            const pb::Node& node) {
   // By address, so that the section does not depend on the order of anything.
   std::map<IpAddress, std::vector<std::string>> records;
-  for (const NodePtr& other : named_nodes(snapshot, node)) {
+  for (const NodePtr& other : named_nodes(snapshot, planned, node)) {
     const auto names = names_of(snapshot, *other);
     for (const auto& text : {other->spec().mesh_address(), other->spec().mesh_address6()})
       if (const auto address = IpAddress::parse(text); address) records[*address] = names;

@@ -57,6 +57,15 @@ std::optional<pb::ServerMessage> NodeSession::next(const pb::PlanUpdate* wanted)
   return message;
 }
 
+bool NodeSession::has(const pb::PlanUpdate& wanted) const {
+  if (!greeted_) return false;
+  for (const auto& [section, hash] : wanted.section_hashes()) {
+    const auto sent = sent_.find(section);
+    if (sent == sent_.end() || sent->second != hash) return false;
+  }
+  return true;
+}
+
 std::map<std::string, std::string> NodeSession::answered(const pb::PlanAck& ack) {
   const auto at = in_flight_.find(ack.revision());
   if (at == in_flight_.end()) return {};

@@ -26,6 +26,9 @@ class NodeSession {
   // The next message, given what the node shall have; empty: nothing.
   std::optional<pb::ServerMessage> next(const pb::PlanUpdate* wanted);
 
+  // Whether the node has all of it, or was sent it.
+  [[nodiscard]] bool has(const pb::PlanUpdate& wanted) const;
+
   // The update that an answer belongs to: the hash of every section sent in it. Empty when unknown.
   std::map<std::string, std::string> answered(const pb::PlanAck& ack);
   // The section could not be applied: send it again from `retry_at` on.

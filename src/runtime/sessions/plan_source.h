@@ -2,6 +2,7 @@
 // layers.
 #pragma once
 
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -19,9 +20,15 @@ class PlanSource {
   virtual ~PlanSource() = default;
   // Names of all sections, in the order of PlanUpdate.
   [[nodiscard]] virtual std::vector<std::string> sections() const = 0;
-  // The node's whole plan with the hash of every section. Pure and deterministic; threadsafe.
-  [[nodiscard]] virtual pb::PlanUpdate plan(const Snapshot& snapshot,
-                                            const pb::Node& node) const = 0;
+  // Plans of the nodes of one snapshot, which must outlive it: what they have in common is worked
+  // out once. Pure and deterministic. For one thread.
+  class Planner {
+   public:
+    virtual ~Planner() = default;
+    // The node's whole plan with the hash of every section.
+    virtual pb::PlanUpdate plan(const pb::Node& node) = 0;
+  };
+  [[nodiscard]] virtual std::unique_ptr<Planner> planner(const Snapshot& snapshot) const = 0;
   // Names of the nodes whose plan may differ because of these changes. Threadsafe.
   [[nodiscard]] virtual std::set<std::string> affected(const Snapshot& after,
                                                        std::span<const Change> changes) const = 0;

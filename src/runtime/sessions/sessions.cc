@@ -17,7 +17,10 @@ constexpr size_t kBatch = 10'000;
 constexpr Duration kTick = std::chrono::milliseconds(500);
 
 struct NodeEntry {
-  std::shared_ptr<const pb::PlanUpdate> wanted;  // null: not connected, or not planned yet
+  // What the node lacks of its plan. Null: not planned yet, or it has all of it or was sent it; then
+  // the plan is made again when it is needed again.
+  std::shared_ptr<const pb::PlanUpdate> wanted;
+  bool planned = false;  // since the stream was opened
   NodeSession session;
   uint64_t stream_id = 0;  // 0: not connected
   Sessions::Stream stream;
@@ -148,6 +151,7 @@ Result<std::shared_ptr<Session>> SessionsImpl::open(const std::string& node, Str
     else
       ++state.connected;
     entry.session = NodeSession();
+    entry.planned = false;
     entry.stream = std::move(stream);
     state.opened.insert(node);
     return entry.stream_id = ++state.streams;
@@ -198,10 +202,13 @@ Status SessionsImpl::receive(const std::string& node, uint64_t id,
 Status SessionsImpl::hello(const std::string& node, uint64_t id, const pb::Hello& hello) {
   const WallTime now = clock_.wall();
   std::function<void()> poke;
+  bool plan_again = false;
   state_.with([&](State& state) {
     NodeEntry* entry = current(state, node, id);
     if (entry == nullptr) return;
     entry->session.hello(hello, options_.heartbeat);
+    plan_again = entry->planned && entry->wanted == nullptr;
+    if (plan_again) state.opened.insert(node);
     for (const std::string& section : source_.sections()) {
       const auto has = hello.section_hashes().find(section);
       state.convergence.applied(
@@ -217,6 +224,7 @@ Status SessionsImpl::hello(const std::string& node, uint64_t id, const pb::Hello
   });
   spdlog::info("sessions: node {} is connected (agent {}, WireGuard {})", node, hello.version(),
                hello.wireguard_backend());
+  if (plan_again) poke_planner();
   if (poke) poke();
   return {};
 }
@@ -281,7 +289,10 @@ void SessionsImpl::write_agent(const std::string& node,
 std::optional<pb::ServerMessage> SessionsImpl::next(const std::string& node, uint64_t id) {
   return state_.with([&](State& state) -> std::optional<pb::ServerMessage> {
     NodeEntry* entry = current(state, node, id);
-    return entry == nullptr ? std::nullopt : entry->session.next(entry->wanted.get());
+    if (entry == nullptr) return {};
+    auto message = entry->session.next(entry->wanted.get());
+    if (entry->wanted != nullptr && entry->session.has(*entry->wanted)) entry->wanted = nullptr;
+    return message;
   });
 }
 
@@ -363,6 +374,7 @@ void SessionsImpl::forget_node(const std::string& name) {
 
 void SessionsImpl::plan_nodes(const Snapshot& snapshot, const std::set<std::string>& names,
                               Revision since, WallTime time) {
+  std::unique_ptr<PlanSource::Planner> planner;
   for (const std::string& name : names) {
     const auto* node = snapshot.find<pb::Node>(name);
     if (node == nullptr) {
@@ -379,7 +391,8 @@ void SessionsImpl::plan_nodes(const Snapshot& snapshot, const std::set<std::stri
       return false;
     });
     if (!connected) continue;
-    auto plan = std::make_shared<pb::PlanUpdate>(source_.plan(snapshot, *node));
+    if (planner == nullptr) planner = source_.planner(snapshot);
+    auto plan = std::make_shared<pb::PlanUpdate>(planner->plan(*node));
     plan->set_revision(snapshot.revision());
     std::function<void()> poke;
     state_.with([&](State& state) {
@@ -387,8 +400,9 @@ void SessionsImpl::plan_nodes(const Snapshot& snapshot, const std::set<std::stri
       if (entry.stream_id == 0) return;
       for (const auto& [section, hash] : plan->section_hashes())
         state.convergence.want(name, section, hash, since, time);
-      entry.wanted = std::move(plan);
-      poke = entry.stream.poke;
+      entry.planned = true;
+      entry.wanted = entry.session.has(*plan) ? nullptr : std::move(plan);
+      if (entry.wanted != nullptr) poke = entry.stream.poke;
     });
     if (poke) poke();
   }
@@ -399,10 +413,16 @@ void SessionsImpl::retry_failed() {
   const MonoTime now = clock_.mono();
   std::vector<std::function<void()>> pokes;
   state_.with([&](State& state) {
-    for (auto& [name, entry] : state.nodes)
-      if (entry.stream_id != 0 && entry.session.retry(now)) pokes.push_back(entry.stream.poke);
+    for (auto& [name, entry] : state.nodes) {
+      if (entry.stream_id == 0 || !entry.session.retry(now)) continue;
+      if (entry.wanted != nullptr)
+        pokes.push_back(entry.stream.poke);
+      else
+        state.opened.insert(name);
+    }
   });
   for (const auto& poke : pokes) poke();
+  plan_opened();
 }
 
 std::vector<Convergence::Plane> SessionsImpl::convergence(Revision revision) const {

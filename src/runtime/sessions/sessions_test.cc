@@ -13,7 +13,10 @@ namespace {
 class LabelPlans final : public PlanSource {
  public:
   std::vector<std::string> sections() const override { return {"mesh", "firewall"}; }
-  pb::PlanUpdate plan(const Snapshot& snapshot, const pb::Node& node) const override {
+  std::unique_ptr<Planner> planner(const Snapshot& snapshot) const override {
+    return std::make_unique<LabelPlanner>(*this, snapshot);
+  }
+  pb::PlanUpdate plan(const Snapshot& snapshot, const pb::Node& node) const {
     planned_.fetch_add(1);
     pb::PlanUpdate out;
     std::string peers;
@@ -41,6 +44,16 @@ class LabelPlans final : public PlanSource {
   int planned() const { return planned_.load(); }
 
  private:
+  class LabelPlanner final : public Planner {
+   public:
+    LabelPlanner(const LabelPlans& plans, const Snapshot& snapshot)
+        : plans_(plans), snapshot_(snapshot) {}
+    pb::PlanUpdate plan(const pb::Node& node) override { return plans_.plan(snapshot_, node); }
+
+   private:
+    const LabelPlans& plans_;
+    const Snapshot& snapshot_;
+  };
   mutable std::atomic<int> planned_{0};
 };
 
