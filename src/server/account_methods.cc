@@ -150,4 +150,19 @@ void add_account_methods(Api& api, const Fleet& fleet) {
       });
 }
 
+void add_login_methods(Api& api, const Fleet& fleet, LoginDesk& logins) {
+  api.add<pb::ListProvidersRequest, pb::ListProvidersResponse>(
+      "frameworks.v1.Accounts/ListProviders", Runs::kInline,
+      [&store = fleet.store](const Caller&, const auto&, auto& response) -> Status {
+        fill_providers(*store.snapshot(), response);
+        return {};
+      });
+  api.add<pb::LoginRequest, pb::CreateTokenResponse>(
+      "frameworks.v1.Accounts/Login", Runs::kWorker,
+      [&logins](const Caller& caller, const auto& request, auto& response) -> Status {
+        ASSIGN_OR_RETURN(response, logins.log_in(request, caller.source));
+        return {};
+      });
+}
+
 }  // namespace frameworks

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "control/operations.h"
 #include "machine/provisioning/machines.h"
+#include "runtime/access/login_desk.h"
 #include "runtime/access/token_desk.h"
 #include "runtime/sessions/sessions.h"
 #include "runtime/tenants/context_directory.h"
@@ -36,6 +37,7 @@ inline Actor actor(const Caller& caller) { return {caller.name, caller.source}; 
 
 void add_fleet_methods(Api& api, const Fleet& fleet);
 void add_account_methods(Api& api, const Fleet& fleet);
+void add_login_methods(Api& api, const Fleet& fleet, LoginDesk& logins);
 void add_tenant_methods(Api& api, const Fleet& fleet);
 void add_context_methods(Api& api, const Fleet& fleet);
 void add_machine_methods(Api& api, const Fleet& fleet);

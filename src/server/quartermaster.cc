@@ -19,6 +19,7 @@
 #include "machine/provisioning/fake_machines.h"
 #include "machine/provisioning/hostd_machines.h"
 #include "model/words.h"
+#include "runtime/access/login_desk.h"
 #include "runtime/access/token_desk.h"
 #include "runtime/health/health_monitor.h"
 #include "server/agents_service.h"
@@ -96,6 +97,7 @@ class Server final : public Quartermaster {
 
   ~Server() override {
     // What answers to the transports first, then the transports, then what their calls use.
+    if (login_desk_) login_desk_->stop();
     if (workers_) workers_->stop();
     if (streams_) streams_->stop();
     rest_.reset();
@@ -131,6 +133,8 @@ class Server final : public Quartermaster {
     if (!derived) return derived.error();
     ASSIGN_OR_RETURN(contexts_, ContextDirectory::start(*store_));
     token_desk_ = std::make_unique<TokenDesk>(*store_, clock_);
+    login_desk_ = std::make_unique<LoginDesk>(*store_, clock_, *web_,
+                                              LoginDesk::Options{.at_once = options_.wrong_tokens});
     authentication_->limit_failures(options_.wrong_tokens);
     authentication_->set_account_tokens(
         [this](std::string_view token, std::string_view address) -> Result<Caller> {
@@ -244,6 +248,7 @@ class Server final : public Quartermaster {
         clock_.wall(), *contexts_, *token_desk_};
     add_fleet_methods(api_, fleet);
     add_account_methods(api_, fleet);
+    add_login_methods(api_, fleet, *login_desk_);
     add_tenant_methods(api_, fleet);
     add_context_methods(api_, fleet);
     add_machine_methods(api_, fleet);
@@ -288,6 +293,12 @@ class Server final : public Quartermaster {
     });
     metrics_.add("quartermaster_connections_refused_total", [this] {
       return Samples{{"transport=\"rest\"", static_cast<double>(rest_->connections().refused())}};
+    });
+    metrics_.add("quartermaster_logins_total", [this] {
+      return Samples{{"", static_cast<double>(login_desk_->admitted())}};
+    });
+    metrics_.add("quartermaster_logins_refused_total", [this] {
+      return Samples{{"", static_cast<double>(login_desk_->refused())}};
     });
     metrics_.add("quartermaster_tokens_admitted_total", [this] {
       return Samples{{"", static_cast<double>(token_desk_->admitted())}};
@@ -355,8 +366,10 @@ class Server final : public Quartermaster {
   std::optional<Authentication> authentication_;
   NodePlans plans_;
   std::unique_ptr<Store> store_;
+  const std::unique_ptr<WebClient> web_ = make_web_client();
   std::unique_ptr<TokenDesk> token_desk_;
   std::unique_ptr<ContextDirectory> contexts_;
+  std::unique_ptr<LoginDesk> login_desk_;
   std::unique_ptr<HealthMonitor> health_;
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<JoinDesk> desk_;
