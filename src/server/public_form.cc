@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/field_mask_util.h>
 
-#include <map>
-#include <mutex>
+#include <set>
 
 #include "frameworks/v1/options.pb.h"
 #include "model/json.h"
 #include "model/pack.h"
+#include "model/registry.h"
 
 namespace frameworks {
 namespace {
@@ -20,24 +20,28 @@ bool is_ours(const Descriptor& descriptor) {
   return descriptor.file()->package() == "frameworks.v1";
 }
 
-// Whether messages of this type can hold a secret at any depth.
-bool holds_secrets(const Descriptor& descriptor) {
-  static std::mutex mutex;
-  static std::map<const Descriptor*, bool> known;
-  {
-    std::lock_guard lock(mutex);
-    const auto [at, added] = known.try_emplace(&descriptor, false);
-    if (!added) return at->second;  // also ends the walk through recursive types
-  }
-  bool holds = false;
+bool find_secrets(const Descriptor& descriptor, std::set<const Descriptor*>& seen) {
+  if (!seen.insert(&descriptor).second) return false;  // ends the walk through recursive types
   for (int i = 0; i < descriptor.field_count(); ++i) {
     const FieldDescriptor& field = *descriptor.field(i);
-    holds |= field.options().GetExtension(pb::rules).secret();
+    if (field.options().GetExtension(pb::rules).secret()) return true;
     const Descriptor* type = field.message_type();
-    if (type != nullptr && is_ours(*type)) holds |= holds_secrets(*type);
+    if (type != nullptr && is_ours(*type) && find_secrets(*type, seen)) return true;
   }
-  std::lock_guard lock(mutex);
-  return known[&descriptor] = holds;
+  return false;
+}
+
+// Whether messages of this type can hold a secret at any depth. Known for all kinds before the
+// first answer: a thread that asked while another one is still looking must not be told no.
+bool holds_secrets(const Descriptor& descriptor) {
+  static const std::set<const Descriptor*> kKinds = [] {
+    std::set<const Descriptor*> out;
+    for (const Kind& kind : all_kinds())
+      if (std::set<const Descriptor*> seen; find_secrets(*kind.descriptor, seen))
+        out.insert(kind.descriptor);
+    return out;
+  }();
+  return kKinds.contains(&descriptor);
 }
 
 void mask_field(Message& message, const FieldDescriptor& field) {
