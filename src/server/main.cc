@@ -72,6 +72,8 @@ void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
   app.add_option("--machines", machines, "hostd: real local machines; simulated: none at all")
       ->check(CLI::IsMember({"hostd", "simulated"}))
       ->capture_default_str();
+  app.add_flag("--rotate-secrets", options.rotate_secrets,
+               "At this start make a new key for secrets, and seal all of them with it");
   app.add_option("--heartbeat", heartbeat, "How often nodes tell that they live, e.g. 1s, 10s")
       ->capture_default_str();
   app.add_option("--log", log, "debug, info, warn or error")->capture_default_str();

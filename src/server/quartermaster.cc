@@ -30,6 +30,7 @@
 #include "server/node_plan.h"
 #include "server/provision_step.h"
 #include "server/rest_server.h"
+#include "server/secret_keys.h"
 #include "server/unfinished.h"
 
 namespace frameworks {
@@ -128,7 +129,14 @@ class Server final : public Quartermaster {
     ASSIGN_OR_RETURN(auto authentication, Authentication::load_or_create(options_.state));
     authentication_.emplace(std::move(authentication));
     ASSIGN_OR_RETURN(auto log, open_sqlite_log((options_.state / "fleet.db").string()));
-    ASSIGN_OR_RETURN(store_, Store::open(std::move(log), clock_, {}, derive));
+    using Rotate = SecretKeys::Rotate;
+    ASSIGN_OR_RETURN(
+        const SecretKeys keys,
+        SecretKeys::load(options_.state, options_.rotate_secrets ? Rotate::kYes : Rotate::kNo));
+    Store::Options store;
+    store.seal = keys.ring();
+    ASSIGN_OR_RETURN(store_, Store::open(std::move(log), clock_, store, derive));
+    RETURN_IF_ERROR(keys.settle(*store_));
     const auto derived = store_->write("system/derive", derive_everything);
     if (!derived) return derived.error();
     ASSIGN_OR_RETURN(contexts_, ContextDirectory::start(*store_));

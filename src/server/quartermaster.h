@@ -24,6 +24,8 @@ struct QuartermasterOptions {
   // Holds ansible_collections/frameworks/infra; unused when simulated.
   std::filesystem::path collection;
   bool simulated = false;
+  // Seal secrets with a new key from this start on.
+  bool rotate_secrets = false;
   // Wrong tokens that an address may send at once, before it is told to wait.
   int64_t wrong_tokens = 100;
   Duration heartbeat = std::chrono::seconds(1);

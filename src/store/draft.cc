@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "model/registry.h"
+#include "store/sealed_fields.h"
 
 namespace frameworks {
 namespace {
@@ -77,6 +78,8 @@ void Draft::put(Resource resource) {
   const Kind& kind = resource.kind();
   const Resource* current = working_.find(kind, resource.metadata().tenant(), resource.name());
   std::unique_ptr<Message> message = copy(resource.message());
+  if (seal_ != nullptr && has_sealed_fields(kind))
+    seal_fields(*seal_, kind, current == nullptr ? nullptr : &current->message(), *message);
   pb::Metadata& metadata = kind.mutable_metadata(*message);
   if (current != nullptr) {
     keep_store_fields(current->metadata(), metadata);

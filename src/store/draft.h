@@ -14,8 +14,9 @@ namespace frameworks {
 
 class Draft final : public Transaction {
  public:
-  // `working` is nobody else's while the draft lives.
-  Draft(Snapshot& working, WallTime time) : working_(working), time_(time) {}
+  // `working` is nobody else's while the draft lives. `seal` may be null: nothing is sealed.
+  Draft(Snapshot& working, WallTime time, const SealKeys* seal = nullptr)
+      : working_(working), time_(time), seal_(seal) {}
 
   const Snapshot& snapshot() const override { return working_; }
   void put(Resource resource) override;
@@ -41,6 +42,7 @@ class Draft final : public Transaction {
 
   Snapshot& working_;
   WallTime time_;
+  const SealKeys* seal_;
   std::vector<Touched> touched_;
   std::map<ResourceKey, size_t> places_;  // in touched_
 };

@@ -168,7 +168,7 @@ void StoreImpl::write_loop(const std::stop_token& stop) {
 }
 
 Result<Committed> StoreImpl::apply(const Pending& pending, Snapshot& working, WallTime time) const {
-  Draft draft(working, time);
+  Draft draft(working, time, options_.seal.get());
   Status status = pending.edit(draft);
   if (status && derive_) status = derive_(draft);
   if (!status) {

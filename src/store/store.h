@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/seal.h"
 #include "model/snapshot.h"
 #include "store/log.h"
 
@@ -74,6 +75,8 @@ class Store {
     int64_t messages = 400'000;
     // Edits waiting at most; more are refused with kResourceExhausted.
     size_t queue = 65'536;
+    // Seals fields that are kept sealed (sealed_fields.h). Null: they are kept as they are given.
+    std::shared_ptr<const SealKeys> seal{};
   };
   // `derive` runs after every edit, inside its transaction, and adds what follows from the model
   // (nodes of pools, instances of services). Loads the log and starts the writer. An edit that does
