@@ -18,14 +18,8 @@ namespace {
 constexpr const char* kServerName = "quartermaster";
 
 std::vector<std::filesystem::path> profile_paths() {
-  std::vector<std::filesystem::path> out;
-  const char* config = std::getenv("XDG_CONFIG_HOME");
-  const char* home = std::getenv("HOME");
-  if (config != nullptr && *config != '\0')
-    out.push_back(std::filesystem::path(config) / "frameworks/profile.json");
-  else if (home != nullptr && *home != '\0')
-    out.push_back(std::filesystem::path(home) / ".config/frameworks/profile.json");
-  out.emplace_back("/run/frameworks/profile.json");
+  std::vector<std::filesystem::path> out{own_profile_path(), "/run/frameworks/profile.json"};
+  if (out.front().empty()) out.erase(out.begin());
   return out;
 }
 
@@ -58,6 +52,16 @@ Result<std::string> read_credential(const std::string& path, const char* what, c
 
 }  // namespace
 
+std::filesystem::path own_profile_path() {
+  const char* config = std::getenv("XDG_CONFIG_HOME");
+  const char* home = std::getenv("HOME");
+  if (config != nullptr && *config != '\0')
+    return std::filesystem::path(config) / "frameworks/profile.json";
+  if (home != nullptr && *home != '\0')
+    return std::filesystem::path(home) / ".config/frameworks/profile.json";
+  return {};
+}
+
 Result<Profile> find_profile(Profile given) {
   for (const auto& path : profile_paths()) {
     if (!given.server.empty() && !given.token_file.empty() && !given.ca_file.empty()) break;
@@ -76,8 +80,6 @@ Error from_grpc(const grpc::Status& status, const std::string& server) {
     return {code, fmt::format("the server at {} cannot be reached ({}): start it with ./run or "
                               "`systemctl start quartermaster`, or name another with --server",
                               server, status.error_message())};
-  if (code == Code::kUnauthenticated)
-    return {code, fmt::format("{}: check --token-file", status.error_message())};
   pb::Violations details;
   if (status.error_details().empty() || !details.ParseFromString(status.error_details()) ||
       details.violations().empty())
@@ -90,10 +92,12 @@ Error from_grpc(const grpc::Status& status, const std::string& server) {
   return {code, status.error_message()};
 }
 
-Result<std::unique_ptr<Client>> Client::connect(const Profile& profile) {
+Result<std::unique_ptr<Client>> Client::connect(const Profile& profile, As as) {
   ASSIGN_OR_RETURN(const std::string ca, read_credential(profile.ca_file, "CA file", "--ca-file"));
-  ASSIGN_OR_RETURN(const std::string token,
-                   read_credential(profile.token_file, "token file", "--token-file"));
+  std::string token;
+  if (as == As::kAccount) {
+    ASSIGN_OR_RETURN(token, read_credential(profile.token_file, "token file", "--token-file"));
+  }
   // What goes wrong is told once, by the error of the call.
   gpr_set_log_function([](gpr_log_func_args*) {});
   grpc::SslCredentialsOptions tls;
@@ -119,7 +123,13 @@ Result<std::unique_ptr<Client>> Client::connect(const Profile& profile) {
 }
 
 void Client::authorize(grpc::ClientContext& context) const {
-  context.AddMetadata("authorization", "Bearer " + token_);
+  if (!token_.empty()) context.AddMetadata("authorization", "Bearer " + token_);
+}
+
+Error Client::failure(const grpc::Status& status) const {
+  Error error = from_grpc(status, server_);
+  if (error.code() != Code::kUnauthenticated || token_.empty()) return error;
+  return {error.code(), error.message() + ": check --token-file, or `frameworks login`"};
 }
 
 gpr_timespec Client::deadline(std::chrono::seconds timeout) {

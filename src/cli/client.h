@@ -5,6 +5,7 @@
 #include <grpcpp/support/status.h>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -25,12 +26,16 @@ struct Profile {
 // /run/frameworks/profile.json ({"server", "tokenFile", "caFile"}).
 Result<Profile> find_profile(Profile given);
 
+// ~/.config/frameworks/profile.json; empty when no home is known.
+std::filesystem::path own_profile_path();
+
 // Our error for a call's status, with the violations of its details.
 Error from_grpc(const grpc::Status& status, const std::string& server);
 
 class Client {
  public:
-  static Result<std::unique_ptr<Client>> connect(const Profile& profile);
+  enum class As { kAccount, kNobody };  // with the profile's token, or without
+  static Result<std::unique_ptr<Client>> connect(const Profile& profile, As as = As::kAccount);
 
   [[nodiscard]] const std::string& server() const { return server_; }
   [[nodiscard]] pb::Fleet::StubInterface& fleet() { return *fleet_; }
@@ -44,7 +49,7 @@ class Client {
     return Service::NewStub(channel_);
   }
 
-  // For streams, which have no deadline: adds the token.
+  // For streams, which have no deadline: adds the token, if there is one.
   void authorize(grpc::ClientContext& context) const;
 
   // One answer to one question, within `timeout`.
@@ -57,13 +62,14 @@ class Client {
     context.set_deadline(deadline(timeout));
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
-    if (!status.ok()) return from_grpc(status, server_);
+    if (!status.ok()) return failure(status);
     return response;
   }
 
  private:
   Client() = default;
   static gpr_timespec deadline(std::chrono::seconds timeout);
+  [[nodiscard]] Error failure(const grpc::Status& status) const;
 
   std::string server_;
   std::string token_;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/web_client.h"
 #include "cli/client.h"
 #include "cli/terminal.h"
 
@@ -28,6 +29,8 @@ struct Context {
   std::stop_token stop{};
   // Tells that from now on an interrupt asks `stop` to be heeded instead of ending the program.
   std::function<void()> on_interrupt = [] {};
+  // Asks foreign servers; null: the real one.
+  WebClient* web = nullptr;
 
   Result<std::unique_ptr<Client>> connect() const {
     ASSIGN_OR_RETURN(const Profile found, find_profile(profile));

@@ -24,6 +24,8 @@ const std::vector<Command>& all_commands() {
                                                  token_create_command(),
                                                  access_token_create_command(),
                                                  access_token_revoke_command(),
+                                                 login_command(),
+                                                 logout_command(),
                                                  whoami_command(),
                                                  completion_command(),
                                                  version_command(),

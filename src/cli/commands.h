@@ -26,6 +26,8 @@ Command discover_command();
 Command token_create_command();
 Command access_token_create_command();
 Command access_token_revoke_command();
+Command login_command();
+Command logout_command();
 Command whoami_command();
 Command completion_command();
 Command version_command();

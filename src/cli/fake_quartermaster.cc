@@ -9,9 +9,10 @@
 namespace frameworks::cli {
 namespace {
 
-grpc::Status check_token(const grpc::ServerContext& context) {
+grpc::Status check_token(const grpc::ServerContext& context,
+                         const std::string& token = FakeQuartermaster::kToken) {
   const auto found = context.client_metadata().find("authorization");
-  const std::string wanted = std::string("Bearer ") + FakeQuartermaster::kToken;
+  const std::string wanted = "Bearer " + token;
   if (found != context.client_metadata().end() &&
       std::string(found->second.data(), found->second.size()) == wanted)
     return grpc::Status::OK;
@@ -33,6 +34,7 @@ FakeQuartermaster::FakeQuartermaster() : directory_(TemporaryDirectory::make().v
   builder.RegisterService(static_cast<pb::Fleet::Service*>(this));
   builder.RegisterService(static_cast<pb::Operations::Service*>(this));
   builder.RegisterService(static_cast<pb::Machines::Service*>(this));
+  builder.RegisterService(static_cast<pb::Accounts::Service*>(this));
   server_ = builder.BuildAndStart();
   CHECK(server_ != nullptr);
   profile_ = {.server = fmt::format("127.0.0.1:{}", port),
@@ -103,6 +105,43 @@ grpc::Status FakeQuartermaster::CreateJoinToken(grpc::ServerContext*,
                                                 pb::CreateJoinTokenResponse* response) {
   response->set_name("jt-" + request->cluster());
   response->set_token("jt-edge.opensesame");
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeQuartermaster::ListProviders(grpc::ServerContext* context,
+                                              const pb::ListProvidersRequest*,
+                                              pb::ListProvidersResponse* response) {
+  if (context->client_metadata().contains("authorization"))
+    return {grpc::StatusCode::UNAUTHENTICATED, "nobody in particular should ask this"};
+  for (const pb::LoginProvider& provider : providers) *response->add_providers() = provider;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeQuartermaster::Login(grpc::ServerContext*, const pb::LoginRequest* request,
+                                      pb::CreateTokenResponse* response) {
+  if (request->id_token() != kIdToken)
+    return {grpc::StatusCode::UNAUTHENTICATED, "the ID token is not good"};
+  response->set_name("login-1");
+  response->set_token(kLoginToken);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeQuartermaster::WhoAmI(grpc::ServerContext* context, const pb::WhoAmIRequest*,
+                                       pb::WhoAmIResponse* response) {
+  if (const auto status = check_token(*context, kLoginToken); !status.ok() || revoked)
+    return {grpc::StatusCode::UNAUTHENTICATED, "the token was revoked"};
+  response->set_account("ada");
+  response->set_role(pb::ROLE_OPERATOR);
+  response->mutable_expire_time()->set_seconds(1'800'000'000);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeQuartermaster::RevokeToken(grpc::ServerContext* context,
+                                            const pb::RevokeTokenRequest*,
+                                            pb::RevokeTokenResponse*) {
+  if (const auto status = check_token(*context, kLoginToken); !status.ok() || revoked)
+    return {grpc::StatusCode::UNAUTHENTICATED, "the token was revoked"};
+  revoked = true;
   return grpc::Status::OK;
 }
 

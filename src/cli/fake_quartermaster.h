@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "cli/client.h"
+#include "frameworks/v1/access_api.grpc.pb.h"
 #include "frameworks/v1/fleet_api.grpc.pb.h"
 #include "frameworks/v1/operation.pb.h"
 #include "model/snapshot.h"
@@ -19,9 +20,13 @@ namespace frameworks::cli {
 
 class FakeQuartermaster final : public pb::Fleet::Service,
                                 public pb::Operations::Service,
-                                public pb::Machines::Service {
+                                public pb::Machines::Service,
+                                public pb::Accounts::Service {
  public:
   static constexpr const char* kToken = "right";
+  // What a log-in with kIdToken gives; good until it is revoked.
+  static constexpr const char* kIdToken = "good.id.token";
+  static constexpr const char* kLoginToken = "fwt_login-1_geheim";
 
   FakeQuartermaster();
   ~FakeQuartermaster() override { stop(); }
@@ -38,10 +43,12 @@ class FakeQuartermaster final : public pb::Fleet::Service,
   pb::OperationStatus final_status;
   // The stream of the operation breaks after so many events, once; 0: never.
   size_t break_after = 0;
+  std::vector<pb::LoginProvider> providers;
 
   // Seen.
   pb::ApplyRequest last_apply;
   std::atomic<int> watches{0};
+  std::atomic<bool> revoked{false};
 
   grpc::Status Get(grpc::ServerContext* context, const pb::GetRequest* request,
                    pb::GetResponse* response) override;
@@ -54,6 +61,14 @@ class FakeQuartermaster final : public pb::Fleet::Service,
   grpc::Status CreateJoinToken(grpc::ServerContext* context,
                                const pb::CreateJoinTokenRequest* request,
                                pb::CreateJoinTokenResponse* response) override;
+  grpc::Status ListProviders(grpc::ServerContext* context, const pb::ListProvidersRequest* request,
+                             pb::ListProvidersResponse* response) override;
+  grpc::Status Login(grpc::ServerContext* context, const pb::LoginRequest* request,
+                     pb::CreateTokenResponse* response) override;
+  grpc::Status WhoAmI(grpc::ServerContext* context, const pb::WhoAmIRequest* request,
+                      pb::WhoAmIResponse* response) override;
+  grpc::Status RevokeToken(grpc::ServerContext* context, const pb::RevokeTokenRequest* request,
+                           pb::RevokeTokenResponse* response) override;
 
  private:
   TemporaryDirectory directory_;
