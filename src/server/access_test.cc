@@ -9,6 +9,7 @@
 #include "frameworks/v1/audit_api.pb.h"
 #include "frameworks/v1/orchestration_api.pb.h"
 #include "frameworks/v1/tenant.pb.h"
+#include "machine/certificates/authority.h"
 #include "server/fleet_client.h"
 #include "server/quartermaster.h"
 
@@ -212,6 +213,18 @@ class AccessTest : public ::testing::Test {
     return response;
   }
   std::string token(const std::string& account) { return make_token(account).token(); }
+  std::string make_expired_token(const std::string& account) {
+    pb::CreateTokenRequest request;
+    request.set_account(account);
+    request.mutable_ttl()->set_seconds(1);
+    pb::CreateTokenResponse made;
+    EXPECT_TRUE(call(client_->token(), "Accounts/CreateToken", request, made).ok());
+    pb::WhoAmIResponse who;
+    EXPECT_TRUE(eventually([&] {
+      return !call(made.token(), "Accounts/WhoAmI", pb::WhoAmIRequest(), who).ok();
+    }));
+    return made.token();
+  }
   grpc::Status get(const std::string& token, const std::string& kind, const std::string& name,
                    const std::string& tenant = "") {
     pb::GetRequest request;
@@ -261,6 +274,7 @@ TEST_F(AccessTest, EveryMethodTakesAndRefusesTheCallersItSays) {
   revoke.set_name(revoked.name());
   pb::RevokeTokenResponse none;
   ASSERT_TRUE(call(client_->token(), "Accounts/RevokeToken", revoke, none).ok());
+  const std::string expired = make_expired_token("viewer");
   const std::string disabled = token("left");
   client_->apply(FleetClient::yaml(R"(
 apiVersion: frameworks/v1
@@ -279,6 +293,7 @@ spec: {role: admin, disabled: true}
        false},
       {"no token at all", "fwt_", pb::ACCESS_NOBODY, false},
       {"revoked", revoked.token(), pb::ACCESS_NOBODY, false},
+      {"expired", expired, pb::ACCESS_NOBODY, false},
       {"disabled", disabled, pb::ACCESS_NOBODY, false},
       {"viewer", token("viewer"), pb::ACCESS_VIEWER, false},
       {"operator", token("operator"), pb::ACCESS_OPERATOR, false},
@@ -304,6 +319,27 @@ spec: {role: admin, disabled: true}
         EXPECT_NE(status.error_code(), grpc::StatusCode::PERMISSION_DENIED) << where;
       }
     }
+  }
+}
+
+TEST_F(AccessTest, ANodeByItsCertificateMayCallNothingThatIsForPeople) {
+  const auto state = directory_.path() / "state";
+  const auto authority = Authority::load_or_create(state, system_clock());
+  ASSERT_TRUE(authority);
+  const auto key = make_certificate_request();
+  const auto issued = authority->sign_node(key->request_pem, "acme-own-1");
+  ASSERT_TRUE(issued);
+  const auto channel =
+      test_channel(server_->grpc_port(), authority->certificate_pem(), key->key_pem, issued->pem);
+  for (const auto* method : all_methods()) {
+    const std::string name = name_of(*method);
+    Empty response;
+    const auto status = unary_call(*channel, "frameworks.v1." + name, "", Empty(), response);
+    if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) continue;  // not served yet
+    const bool open = expectations().at(name).least == pb::ACCESS_ANYBODY;
+    EXPECT_EQ(status.error_code() != grpc::StatusCode::PERMISSION_DENIED, open)
+        << name << ": " << status.error_message();
+    EXPECT_NE(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << name;
   }
 }
 
