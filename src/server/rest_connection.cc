@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include "server/openapi.h"
 #include "server/rest_answer.h"
 #include "server/rest_problem.h"
 
@@ -184,10 +185,11 @@ size_t RestConnection::begin_body(std::string_view bytes, const HttpHead& head) 
   const std::string_view path = head.target.substr(0, head.target.find('?'));
   const auto match = shared_.routes.match(head.method, path);
   keep_alive_ = false;
-  Caller caller;
   if (match.route == nullptr) return no_route(head, match.allow), 0;
+  Caller caller;
   if (auto admitted = admit(head, *match.route->method, caller); !admitted)
     return send(problem_answer(admitted.error()), false), 0;
+  admitted_ = std::move(caller);
   keep_alive_ = true;
   if (!head.chunked && !hold_body(head.content_length))
     return refuse("unavailable", "too many large requests at once"), 0;
@@ -235,6 +237,7 @@ void RestConnection::release_body() { shared_.body_bytes.fetch_sub(std::exchange
 void RestConnection::refuse(std::string_view problem, std::string_view why) {
   keep_alive_ = false;
   head_.clear();
+  admitted_.reset();
   let_go(body_);
   release_body();
   shared_.serving.metrics.count_request("unknown", "rest",
@@ -264,6 +267,9 @@ bool RestConnection::serve_fixed(const HttpHead& head, std::string_view path) {
   } else if (path == "/metrics") {
     out.type = "text/plain; version=0.0.4";
     out.body = shared_.serving.metrics.render();
+  } else if (path == "/v1/openapi.json") {
+    out.type = "application/json";
+    out.body = openapi_document();
   } else if (path.starts_with(kProblems)) {
     const ProblemType* type = find_problem(path.substr(kProblems.size()));
     if (type == nullptr) return false;
@@ -305,8 +311,11 @@ void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
   exchange->head_only = head.method == "HEAD";
   exchange->began = loop_.now();
   match.route->calls->begin();
-  if (auto admitted = admit(head, method, exchange->caller); !admitted)
+  if (admitted_) {
+    exchange->caller = *std::exchange(admitted_, std::nullopt);
+  } else if (auto admitted = admit(head, method, exchange->caller); !admitted) {
     return finish(*exchange, problem_of_call(*exchange, admitted.error()));
+  }
   const bool fits =
       accepts(head.find("accept"), method.stream ? "text/event-stream" : "application/json");
   if (!fits)

@@ -120,6 +120,7 @@ class RestConnection final : public RestLoop::Handler,
   size_t searched_ = 0;
   // Of a request whose body has yet to arrive.
   std::string head_;
+  std::optional<Caller> admitted_;  // once a request: it counts against the caller's rate
   std::string body_;
   size_t body_size_ = 0;
   std::optional<ChunkedBody> chunks_;

@@ -1,5 +1,5 @@
 // REST/JSON and server-sent events over HTTP/1.1, generated from the API table; beside it
-// /v1/problems/<type>, /healthz and /metrics.
+// /v1/openapi.json, /v1/problems/<type>, /healthz and /metrics.
 //
 // Plain HTTP takes bearer tokens from this host only; over TLS they are taken from anywhere. A
 // streaming method answers with server-sent events: "data" carries one message, "id" the place to

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <map>
 #include <set>
@@ -16,6 +15,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "config/mesh/wireguard.h"
+#include "config/mesh/wireguard_dump.h"
 
 namespace frameworks {
 namespace {
@@ -42,12 +42,6 @@ std::vector<std::string> words(std::string_view line) {
 std::vector<std::string> lines(const std::string& text) {
   auto out = split(text, '\n');
   std::erase_if(out, [](const std::string& line) { return line.empty(); });
-  return out;
-}
-
-int number(std::string_view text) {
-  int out = 0;
-  std::from_chars(text.data(), text.data() + text.size(), out);
   return out;
 }
 
@@ -92,27 +86,6 @@ std::string configuration_text(const WireguardConfig& config) {
   return out;
 }
 
-// The tab-separated form of `wg show … dump`: the interface's line, then a line a peer.
-WireguardConfig parse_dump(const std::string& dump) {
-  WireguardConfig out;
-  bool first = true;
-  for (const std::string& line : lines(dump)) {
-    const auto fields = split(line, '\t');
-    if (std::exchange(first, false)) {
-      if (fields.size() < 3) break;
-      out.private_key = fields[0] == "(none)" ? "" : fields[0];
-      out.listen_port = number(fields[2]);
-    } else if (fields.size() >= 8) {
-      WireguardPeer& peer = out.peers.emplace_back();
-      peer.public_key = fields[0];
-      if (fields[2] != "(none)") peer.endpoint = fields[2];
-      if (fields[3] != "(none)") peer.allowed_ips = split(fields[3], ',');
-      peer.keepalive = number(fields[7]);  // "off" reads as 0
-    }
-  }
-  return out;
-}
-
 class WireguardTool final : public Wireguard {
  public:
   explicit WireguardTool(std::string interface) : interface_(std::move(interface)) {}
@@ -127,7 +100,7 @@ class WireguardTool final : public Wireguard {
     if (if_nametoindex(interface_.c_str()) == 0) return out;
     out.exists = true;
     ASSIGN_OR_RETURN(const std::string dump, tool({"wg", "show", interface_, "dump"}));
-    out.config = parse_dump(dump);
+    out.config = parse_wireguard_dump(dump);
     ASSIGN_OR_RETURN(out.config.addresses, observe_addresses());
     ASSIGN_OR_RETURN(out.config, canonical(std::move(out.config)));
     ASSIGN_OR_RETURN(out.routes, observe_routes());
