@@ -25,5 +25,6 @@ Kind rollout_kind();
 Kind operation_kind();
 Kind incident_kind();
 Kind lease_kind();
+Kind applied_request_kind();
 
 }  // namespace frameworks

@@ -27,7 +27,8 @@ const std::vector<Kind>& all_kinds() {
                                            join_token_kind(),
                                            operation_kind(),
                                            incident_kind(),
-                                           lease_kind()};
+                                           lease_kind(),
+                                           applied_request_kind()};
   return kKinds;
 }
 

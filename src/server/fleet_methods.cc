@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "model/pack.h"
 #include "runtime/access/change_rules.h"
+#include "server/applied_requests.h"
 #include "server/filter.h"
 #include "server/handlers.h"
 #include "server/plan.h"
@@ -62,6 +63,32 @@ Result<std::string> place_of_token(const pb::ListRequest& request, const Kind& k
   return token->substr(8);
 }
 
+// Visits what is seen of a kind (of one tenant, if wanted) behind the place `after`, until `visit`
+// returns false. Work grows with what is visited.
+void scan_after(const Visibility& visibility, const Kind& kind, const std::string& tenant,
+                std::string_view after, const Snapshot::Visit& visit) {
+  std::optional<Snapshot::After> from;
+  if (const size_t end = after.find(kSeparator); end != std::string_view::npos)
+    from = {after.substr(0, end), after.substr(end + 1)};
+  if (!tenant.empty()) {
+    if (!kind.tenant_owned) return;
+    return visibility.snapshot().scan_by(
+        kind, "tenant", tenant,
+        [&](const Resource& resource) { return !visibility.sees(resource) || visit(resource); },
+        from);
+  }
+  if (visibility.everything()) return visibility.snapshot().scan(kind, visit, from);
+  const std::vector<Resource> all = visibility.list(kind);
+  auto at = all.begin();
+  if (from)
+    at = std::partition_point(all.begin(), all.end(), [&](const Resource& resource) {
+      return std::tie(resource.metadata().tenant(), resource.name()) <=
+             std::tie(from->tenant, from->name);
+    });
+  for (; at != all.end(); ++at)
+    if (!visit(*at)) return;
+}
+
 Status list(const Store& store, const Caller& caller, const pb::ListRequest& request,
             pb::ListResponse& response) {
   ASSIGN_OR_RETURN(const Kind* kind, kind_named(request.kind()));
@@ -70,30 +97,19 @@ Status list(const Store& store, const Caller& caller, const pb::ListRequest& req
   ASSIGN_OR_RETURN(const auto fields, fields_of(*kind, request.fields()));
   const SnapshotPtr snapshot = store.snapshot();
   const Visibility visibility(*snapshot, caller.tenant);
-  std::vector<Resource> all;
-  if (request.tenant().empty()) {
-    all = visibility.list(*kind);
-  } else if (kind->tenant_owned) {
-    all = snapshot->find_by(*kind, "tenant", request.tenant());
-    std::erase_if(all, [&](const Resource& resource) { return !visibility.sees(resource); });
-  }
-  auto at = all.begin();
-  if (!after.empty())
-    at = std::partition_point(all.begin(), all.end(), [&](const Resource& resource) {
-      return place_of(resource) <= after;
-    });
   const int limit = request.page_size() == 0 ? kMaxPage : request.page_size();
   std::string last;
-  for (; at != all.end(); ++at) {
-    const Resource shown = visibility.shown(*at);
-    if (!filter.matches(shown.message())) continue;
+  scan_after(visibility, *kind, request.tenant(), after, [&](const Resource& resource) {
+    const Resource shown = visibility.shown(resource);
+    if (!filter.matches(shown.message())) return true;
     if (response.resources_size() == limit) {
       response.set_next_page_token(base64_encode(list_of(request, *kind) + last));
-      break;
+      return false;
     }
-    last = place_of(*at);
+    last = place_of(resource);
     *response.add_resources() = public_form(shown, fields);
-  }
+    return true;
+  });
   response.set_revision(snapshot->revision());
   return {};
 }
@@ -185,29 +201,50 @@ pb::Plan plan_for(const Fleet& fleet, const Caller& caller, const PlannedChange&
   return plan;
 }
 
-}  // namespace
+// An edit with all that its answer needs.
+struct Wanted {
+  Edit edit;
+  std::shared_ptr<PlannedChange> outcome;
+  AppliedRequests::RequestPtr request = nullptr;  // with an id
+};
 
-Status change_fleet(const Fleet& fleet, const Caller& caller, const Edit& edit, bool dry_run,
-                    const std::shared_ptr<PlannedChange>& outcome, pb::ApplyResponse& response) {
+Status change(const Fleet& fleet, AppliedRequests* requests, const Caller& caller,
+              const Wanted& wanted, bool dry_run, pb::ApplyResponse& response) {
+  const auto& outcome = wanted.outcome;
   if (dry_run) {
-    auto planned = fleet.store.dry_run(edit, nullptr);
+    auto planned = fleet.store.dry_run(wanted.edit, nullptr);
     if (!planned) return std::move(planned.error());
     *response.mutable_plan() = plan_for(fleet, caller, *outcome);
     response.set_revision(response.plan().revision());
     return {};
   }
   const auto operation = std::make_shared<std::string>();
-  auto committed =
-      fleet.store.write(actor(caller), with_operation(fleet, caller, edit, outcome, operation));
+  Edit edit = with_operation(fleet, caller, wanted.edit, outcome, operation);
+  if (wanted.request != nullptr) edit = requests->once(wanted.request, edit, operation);
+  auto committed = fleet.store.write(actor(caller), edit);
   if (!committed) return std::move(committed.error());
+  if (wanted.request != nullptr && wanted.request->known) {
+    AppliedRequests::answer(*wanted.request->known, response);
+    if (!caller.tenant.empty()) response.clear_operation();
+    return {};
+  }
   fleet.operations.wake();
   *response.mutable_plan() = plan_for(fleet, caller, *outcome);
   response.set_revision(committed->revision);
   if (caller.tenant.empty()) response.set_operation(*operation);
+  if (wanted.request != nullptr) requests->remember(*wanted.request, response);
   return {};
 }
 
+}  // namespace
+
+Status change_fleet(const Fleet& fleet, const Caller& caller, const Edit& edit, bool dry_run,
+                    const std::shared_ptr<PlannedChange>& outcome, pb::ApplyResponse& response) {
+  return change(fleet, nullptr, caller, {edit, outcome}, dry_run, response);
+}
+
 void add_fleet_methods(Api& api, const Fleet& fleet) {
+  const auto requests = std::make_shared<AppliedRequests>(fleet.store, fleet.clock);
   api.add<pb::GetRequest, pb::GetResponse>(
       "frameworks.v1.Fleet/Get", Runs::kInline,
       [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {
@@ -220,17 +257,19 @@ void add_fleet_methods(Api& api, const Fleet& fleet) {
       });
   api.add<pb::ApplyRequest, pb::ApplyResponse>(
       "frameworks.v1.Fleet/Apply", Runs::kWorker,
-      [fleet](const Caller& caller, const auto& request, auto& response) -> Status {
-        const auto outcome = std::make_shared<PlannedChange>();
-        ASSIGN_OR_RETURN(const Edit edit, allowed_apply(caller, request, outcome));
-        return change_fleet(fleet, caller, edit, request.dry_run(), outcome, response);
+      [fleet, requests](const Caller& caller, const auto& request, auto& response) -> Status {
+        Wanted wanted{nullptr, std::make_shared<PlannedChange>()};
+        ASSIGN_OR_RETURN(wanted.edit, allowed_apply(caller, request, wanted.outcome));
+        if (!request.request_id().empty())
+          wanted.request = AppliedRequests::request(caller, request);
+        return change(fleet, requests.get(), caller, wanted, request.dry_run(), response);
       });
   api.add<pb::DeleteRequest, pb::ApplyResponse>(
       "frameworks.v1.Fleet/Delete", Runs::kWorker,
-      [fleet](const Caller& caller, const auto& request, auto& response) -> Status {
-        const auto outcome = std::make_shared<PlannedChange>();
-        ASSIGN_OR_RETURN(const Edit edit, allowed_delete(caller, request, outcome));
-        return change_fleet(fleet, caller, edit, request.dry_run(), outcome, response);
+      [fleet, requests](const Caller& caller, const auto& request, auto& response) -> Status {
+        Wanted wanted{nullptr, std::make_shared<PlannedChange>()};
+        ASSIGN_OR_RETURN(wanted.edit, allowed_delete(caller, request, wanted.outcome));
+        return change(fleet, requests.get(), caller, wanted, request.dry_run(), response);
       });
   api.add_stream<pb::WatchRequest, pb::WatchEvent>(
       "frameworks.v1.Fleet/Watch",
