@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "machine/certificates/authority.h"
+#include "server/grpc_acceptor.h"
 #include "server/grpc_status.h"
 
 namespace frameworks {
@@ -21,6 +22,8 @@ namespace {
 
 // How long calls may still end well when the server stops.
 constexpr std::chrono::seconds kStopGrace{1};
+// How long a connection may take to say who it is.
+constexpr int kHandshakeMs = 10'000;
 
 bool parse(grpc::ByteBuffer& bytes, Message& message) {
   grpc::ProtoBufferReader reader(&bytes);
@@ -288,6 +291,7 @@ class Transport final : public GrpcTransport {
  public:
   Transport(ApiServing serving, const GrpcLimits& limits) : table_(serving, limits) {}
   ~Transport() override {
+    if (acceptor_ != nullptr) acceptor_->stop();
     if (server_ == nullptr) return;
     server_->Shutdown(std::chrono::system_clock::time_point(
         system_clock().wall() + std::chrono::duration_cast<WallTime::duration>(kStopGrace)));
@@ -301,32 +305,41 @@ class Transport final : public GrpcTransport {
     tls.pem_root_certs = identity.ca_pem;
     tls.pem_key_cert_pairs.push_back({identity.key_pem, identity.certificate_pem});
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(address, grpc::SslServerCredentials(tls), &port_);
+    auto listening = GrpcAcceptor::listen(address, {limits.connections, limits.per_address});
+    if (!listening) return listening.error().with_context("gRPC");
+    acceptor_ = std::move(*listening);
+    using Builder = grpc::ServerBuilder::experimental_type;
+    hand_over_ = builder.experimental().AddExternalConnectionAcceptor(
+        Builder::ExternalConnectionType::FROM_FD, grpc::SslServerCredentials(tls));
     builder.RegisterService(&agents);
     builder.RegisterCallbackGenericService(&table_);
     builder.SetMaxReceiveMessageSize(limits.max_message_bytes);
     builder.SetResourceQuota(grpc::ResourceQuota("quartermaster").Resize(limits.memory_bytes));
     builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits.max_metadata_bytes);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_streams_per_connection);
-    // A second server on the port must fail, not share it silently.
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
     // Connections of machines that lost power say nothing any more: ask, and forget them.
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1'000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     server_ = builder.BuildAndStart();
-    if (server_ == nullptr || port_ == 0)
-      return Error(Code::kUnavailable,
-                   fmt::format("cannot listen on {} for gRPC: is the port taken?", address));
+    if (server_ == nullptr) return Error(Code::kInternal, "gRPC: the server does not start");
+    acceptor_->start([this](int fd) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+      connection.fd = fd;
+      hand_over_->HandleNewConnection(&connection);
+    });
     return {};
   }
 
-  int port() const override { return port_; }
+  int port() const override { return acceptor_->port(); }
+  const ConnectionCount& connections() const override { return acceptor_->connections(); }
 
  private:
   TableService table_;
-  int port_ = 0;
+  std::unique_ptr<GrpcAcceptor> acceptor_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> hand_over_;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "server/acceptor.h"
 #include "server/api.h"
 #include "server/authentication.h"
 #include "server/metrics.h"
@@ -35,6 +36,8 @@ struct GrpcLimits {
   int max_calls = 4096;     // of operators, at once
   int max_streams = 16384;  // of watchers
   size_t memory_bytes = 256 << 20;
+  int connections = 1024;
+  int per_address = 1024;
 };
 
 struct TlsIdentity {
@@ -52,6 +55,7 @@ class GrpcTransport {
                                                       GrpcLimits limits = {});
   virtual ~GrpcTransport() = default;  // cancels what is open, waits for its end
   [[nodiscard]] virtual int port() const = 0;
+  [[nodiscard]] virtual const ConnectionCount& connections() const = 0;
 };
 
 // The address in gRPC's name of a peer: "192.0.2.1" of "ipv4:192.0.2.1:4711".

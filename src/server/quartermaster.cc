@@ -297,10 +297,14 @@ class Server final : public Quartermaster {
       return Samples{{"", static_cast<double>(workers_->waiting())}};
     });
     metrics_.add("quartermaster_connections", [this] {
-      return Samples{{"transport=\"rest\"", static_cast<double>(rest_->connections().open())}};
+      if (rest_ == nullptr) return Samples{};  // asked before all is up
+      return Samples{{"transport=\"grpc\"", static_cast<double>(grpc_->connections().open())},
+                     {"transport=\"rest\"", static_cast<double>(rest_->connections().open())}};
     });
     metrics_.add("quartermaster_connections_refused_total", [this] {
-      return Samples{{"transport=\"rest\"", static_cast<double>(rest_->connections().refused())}};
+      if (rest_ == nullptr) return Samples{};
+      return Samples{{"transport=\"grpc\"", static_cast<double>(grpc_->connections().refused())},
+                     {"transport=\"rest\"", static_cast<double>(rest_->connections().refused())}};
     });
     metrics_.add("quartermaster_logins_total", [this] {
       return Samples{{"", static_cast<double>(login_desk_->admitted())}};
@@ -344,14 +348,20 @@ class Server final : public Quartermaster {
     ASSIGN_OR_RETURN(const KeyAndCertificate server, authority_->issue_server(names, addresses));
     const TlsIdentity identity{server.key_pem, server.certificate_pem,
                                authority_->certificate_pem()};
-    // A quarter of what may be open is REST's; the rest is for agents, files and programs.
+    // Of what may be open a quarter is REST's and half is gRPC's; the rest is for files and
+    // programs.
+    const int files = raise_file_limit();
     RestLimits limits;
-    limits.connections = std::max(64, raise_file_limit() / 4);
+    limits.connections = std::max(64, files / 4);
     limits.per_address = std::max(32, limits.connections / 2);
+    GrpcLimits grpc_limits;
+    grpc_limits.connections = std::max(64, files / 2);
+    grpc_limits.per_address = std::max(32, files / 4);
+    ASSIGN_OR_RETURN(grpc_, GrpcTransport::start(options_.listen_grpc, identity, serving, *agents_,
+                                                 grpc_limits));
+    // Last, since it shows the others' metrics.
     ASSIGN_OR_RETURN(rest_, RestServer::start(options_.listen_rest, serving, limits,
                                               wants_rest_tls(options_) ? &identity : nullptr));
-    ASSIGN_OR_RETURN(grpc_,
-                     GrpcTransport::start(options_.listen_grpc, identity, serving, *agents_));
     return {};
   }
 
