@@ -1,55 +1,15 @@
 // A server that is killed in the midst of an apply, as by a power cut.
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <boost/json.hpp>
-
 #include "frameworks/v1/operation.pb.h"
 #include "server/fake_agent.h"
 #include "server/fleet_client.h"
+#include "server/server_process.h"
 
 namespace frameworks {
 namespace {
-
-// The real binary as a child.
-class ServerProcess {
- public:
-  explicit ServerProcess(std::filesystem::path state) : state_(std::move(state)) {
-    std::filesystem::remove(state_ / "listening.json");
-    pid_ = fork();
-    if (pid_ == 0) {
-      const int log = open((state_.string() + ".log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-      dup2(log, 2);
-      execl(FW_QUARTERMASTER, "quartermaster", "--state", state_.c_str(), "--machines", "simulated",
-            "--listen-grpc", "127.0.0.1:0", "--listen-rest", "127.0.0.1:0", "--heartbeat", "250ms",
-            nullptr);
-      _exit(127);
-    }
-    EXPECT_TRUE(eventually([&] { return std::filesystem::exists(state_ / "listening.json"); }));
-    port_ = static_cast<int>(boost::json::parse(*read_file(state_ / "listening.json"))
-                                 .as_object()
-                                 .at("grpc")
-                                 .as_int64());
-  }
-  ~ServerProcess() { end(SIGTERM); }
-
-  int end(int signal) {
-    if (pid_ <= 0) return 0;
-    kill(pid_, signal);
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return status;
-  }
-  [[nodiscard]] int port() const { return port_; }
-
- private:
-  const std::filesystem::path state_;
-  pid_t pid_ = -1;
-  int port_ = 0;
-};
 
 std::vector<std::string> tokens_of(FleetClient& client) {
   pb::ListRequest request;
@@ -68,7 +28,7 @@ TEST(ServerCrash, AnApplyIsTakenUpWhereItWasAndNothingIsMadeTwice) {
   std::vector<std::string> tokens;
   {
     ServerProcess server(state);
-    FleetClient client(state, server.port());
+    FleetClient client(state, server.grpc_port());
     operation = client.apply(FleetClient::demo()).operation();
     // Nobody joins: it gets as far as waiting for nodes.
     ASSERT_TRUE(eventually([&] {
@@ -79,11 +39,11 @@ TEST(ServerCrash, AnApplyIsTakenUpWhereItWasAndNothingIsMadeTwice) {
     server.end(SIGKILL);
   }
   ServerProcess server(state);
-  FleetClient client(state, server.port());
+  FleetClient client(state, server.grpc_port());
   EXPECT_EQ(client.apply(FleetClient::demo()).operation(), operation) << "it still runs";
   std::vector<std::unique_ptr<FakeAgent>> agents;
   for (const std::string& node : demo_nodes())
-    agents.push_back(std::make_unique<FakeAgent>(state, server.port(), node));
+    agents.push_back(std::make_unique<FakeAgent>(state, server.grpc_port(), node));
   const auto final = client.wait(operation);
   EXPECT_EQ(final.state(), pb::OPERATION_STATE_SUCCEEDED) << final.error();
   EXPECT_EQ(final.attempts(), 2);
@@ -100,17 +60,17 @@ TEST(ServerCrash, KilledAtAnyMomentTheFleetConvergesAfterAll) {
   std::string operation;
   for (int round = 0; round < 5; ++round) {
     ServerProcess server(state);
-    FleetClient client(state, server.port());
+    FleetClient client(state, server.grpc_port());
     operation = client.apply(FleetClient::demo()).operation();
     system_clock().sleep_for(std::chrono::milliseconds(13 * round), {});
     server.end(SIGKILL);
   }
   ServerProcess server(state);
-  FleetClient client(state, server.port());
+  FleetClient client(state, server.grpc_port());
   operation = client.apply(FleetClient::demo()).operation();
   std::vector<std::unique_ptr<FakeAgent>> agents;
   for (const std::string& node : demo_nodes())
-    agents.push_back(std::make_unique<FakeAgent>(state, server.port(), node));
+    agents.push_back(std::make_unique<FakeAgent>(state, server.grpc_port(), node));
   const auto final = client.wait(operation);
   EXPECT_EQ(final.state(), pb::OPERATION_STATE_SUCCEEDED) << final.error();
   EXPECT_EQ(client.plan(FleetClient::demo()).steps_size(), 0);
