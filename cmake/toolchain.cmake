@@ -17,10 +17,17 @@ add_compile_options(-fPIC -pthread)
 
 # Headers of generated code and of libraries are SYSTEM and thus exempt. GCC 12 sees overruns of
 # std::string's inline buffer where there are none (GCC PR 105329) once <string> is precompiled.
+option(FW_FUZZ "Build tests/fuzz with libFuzzer: needs clang" OFF)
 set(FW_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Werror -Wno-array-bounds -Wno-restrict)
+if(FW_FUZZ)
+  # Clang 14 is here to fuzz, not to judge: the warnings that matter are g++'s.
+  set(FW_WARNINGS -w)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 
 set(FW_SANITIZE "" CACHE STRING "Comma-separated sanitizers, e.g. address,undefined")
 if(FW_SANITIZE)
-  add_compile_options(-fsanitize=${FW_SANITIZE} -fno-omit-frame-pointer)
+  add_compile_options(-fsanitize=${FW_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${FW_SANITIZE})
 endif()
