@@ -36,8 +36,8 @@ struct GrpcLimits {
   int max_calls = 4096;     // of operators, at once
   int max_streams = 16384;  // of watchers
   size_t memory_bytes = 256 << 20;
-  int connections = 1024;
-  int per_address = 1024;
+  int connections = 16'384;
+  int per_address = 16'384;
 };
 
 struct TlsIdentity {

@@ -348,15 +348,16 @@ class Server final : public Quartermaster {
     ASSIGN_OR_RETURN(const KeyAndCertificate server, authority_->issue_server(names, addresses));
     const TlsIdentity identity{server.key_pem, server.certificate_pem,
                                authority_->certificate_pem()};
-    // Of what may be open a quarter is REST's and half is gRPC's; the rest is for files and
+    // Of what may be open a quarter is REST's and five eighths are gRPC's; the rest is for files and
     // programs.
     const int files = raise_file_limit();
     RestLimits limits;
     limits.connections = std::max(64, files / 4);
     limits.per_address = std::max(32, limits.connections / 2);
     GrpcLimits grpc_limits;
-    grpc_limits.connections = std::max(64, files / 2);
-    grpc_limits.per_address = std::max(32, files / 4);
+    grpc_limits.connections = std::max(64, files / 8 * 5);
+    // Very many agents may share an address.
+    grpc_limits.per_address = std::max(32, grpc_limits.connections / 8 * 7);
     ASSIGN_OR_RETURN(grpc_, GrpcTransport::start(options_.listen_grpc, identity, serving, *agents_,
                                                  grpc_limits));
     // Last, since it shows the others' metrics.
