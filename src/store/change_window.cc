@@ -20,6 +20,11 @@ void ChangeWindow::add(std::vector<Change> changes) {
   });
 }
 
+void ChangeWindow::start_again(Revision start) {
+  State fresh{{}, 0, start};
+  state_.with([&](State& state) { std::swap(state, fresh); });
+}
+
 std::optional<std::vector<Change>> ChangeWindow::read(Revision after, Revision last,
                                                       size_t limit) const {
   std::vector<Entry> found;

@@ -18,6 +18,8 @@ class ChangeWindow {
 
   // The changes of one transaction, in order of revision.
   void add(std::vector<Change> changes);
+  // Forgets everything: what comes next is after `start`.
+  void start_again(Revision start);
   // Whole transactions after `after`, up to `last`, until there are `limit` changes or more;
   // nothing when some of them are no longer here.
   [[nodiscard]] std::optional<std::vector<Change>> read(Revision after, Revision last,

@@ -1,6 +1,6 @@
-// A log in memory, and one that fails on demand.
+// A log in memory, one that several stores share, and one that fails on demand.
 //
-// FakeDisk outlives the logs on it, as a file does. Passes the same contract suite as the real
+// FakeDisk outlives the logs on it, as a file does. They pass the same contract suite as the real
 // ones.
 #pragma once
 
@@ -8,12 +8,15 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/locked.h"
 #include "store/log.h"
+#include "store/shared_log.h"
 
 namespace frameworks {
 
@@ -24,9 +27,13 @@ struct FakeDisk {
     Revision forgotten = 0;
   };
   Locked<Content> content;
+  // Of the shared logs on it that are open.
+  Locked<std::map<const void*, std::function<void()>>> followers;
+  Locked<std::map<std::string, ServerBeat>> servers;
+  Locked<std::map<std::string, std::string>> kept;
 };
 
-class FakeLog final : public Log {
+class FakeLog : public Log {
  public:
   explicit FakeLog(std::shared_ptr<FakeDisk> disk = std::make_shared<FakeDisk>())
       : disk_(std::move(disk)) {}
@@ -86,7 +93,7 @@ class FakeLog final : public Log {
     });
   }
 
- private:
+ protected:
   static Revision newest_of(const FakeDisk::Content& content) {
     return content.changes.empty() ? content.objects.revision() : content.changes.back().revision;
   }
@@ -104,6 +111,90 @@ class FakeLog final : public Log {
   }
 
   std::shared_ptr<FakeDisk> disk_;
+};
+
+// Of several servers. A turn keeps nobody out: it is a promise of progress only.
+class FakeSharedLog final : public FakeLog, public SharedLog {
+ public:
+  using FakeLog::FakeLog;
+  ~FakeSharedLog() override {
+    disk_->followers.with([&](auto& followers) { followers.erase(this); });
+  }
+
+  Result<Snapshot> load() override {
+    auto snapshot = FakeLog::load();
+    own_ = snapshot->revision();
+    return snapshot;
+  }
+  Status append(std::span<const Change> changes) override {
+    Status done = FakeLog::append(changes);
+    const Revision first = changes.front().revision;
+    if (!done && first > own_ && first <= newest())
+      return Error(Code::kAborted, "another server was first");
+    if (!done) return done;
+    own_ = changes.back().revision;
+    disk_->followers.with([&](auto& followers) {
+      for (const auto& [log, changed] : followers)
+        if (log != this) changed();
+    });
+    return done;
+  }
+  SharedLog* shared() override { return this; }
+
+  void follow(std::function<void()> changed) override {
+    disk_->followers.with([&](auto& followers) { followers[this] = std::move(changed); });
+  }
+  Status take_turn() override { return {}; }
+  void end_turn() override {}
+  Status enter(const std::string& name, const std::string& incarnation) override {
+    disk_->servers.with([&](auto& servers) {
+      ServerBeat& beat = servers[name];
+      beat = {name, incarnation, beat.beat + 1, ""};
+    });
+    return {};
+  }
+  Result<std::vector<ServerBeat>> beat(const std::string& name, const std::string& incarnation,
+                                       const std::string& report) override {
+    const bool is_own = disk_->servers.with([&](auto& servers) {
+      const auto at = servers.find(name);
+      if (at == servers.end() || at->second.incarnation != incarnation) return false;
+      ++at->second.beat;
+      at->second.report = report;
+      return true;
+    });
+    if (!is_own) return Error(Code::kFailedPrecondition, "another server has entered as " + name);
+    return beats();
+  }
+  Result<std::vector<ServerBeat>> beats() override {
+    return disk_->servers.with([](const auto& servers) {
+      std::vector<ServerBeat> out;
+      for (const auto& [name, beat] : servers) out.push_back(beat);
+      return out;
+    });
+  }
+  Status leave(const std::string& name, const std::string& incarnation) override {
+    disk_->servers.with([&](auto& servers) {
+      const auto at = servers.find(name);
+      if (at != servers.end() && at->second.incarnation == incarnation) servers.erase(at);
+    });
+    return {};
+  }
+  Result<std::string> keep(const std::string& name, const std::string& value) override {
+    return disk_->kept.with(
+        [&](auto& kept) { return kept.try_emplace(name, value).first->second; });
+  }
+  Result<std::string> kept(const std::string& name) override {
+    return disk_->kept.with([&](auto& kept) {
+      const auto at = kept.find(name);
+      return at == kept.end() ? std::string() : at->second;
+    });
+  }
+
+ private:
+  Revision newest() {
+    return disk_->content.with([](const FakeDisk::Content& content) { return newest_of(content); });
+  }
+  Revision own_ = 0;  // this server's newest
 };
 
 // Another log that fails when told. Threadsafe where Log is; the faults are set by any thread.
@@ -145,6 +236,7 @@ class FaultyLog final : public Log {
     if (faults_->get() == Fault::kEverything) return full();
     return inner_->compact(upto);
   }
+  SharedLog* shared() override { return inner_->shared(); }
 
  private:
   static Error full() { return Error(Code::kResourceExhausted, "the disk is full"); }

@@ -1,7 +1,7 @@
 // The durable side of the store: an ordered, append-only log of changes with a current table.
 //
-// One process writes (one thread of it); the log need not be threadsafe except where said. SQLite
-// and PostgreSQL pass the same contract suite (log_contract.h).
+// One thread of a process writes; the log need not be threadsafe except where said. With SQLite one
+// process writes, with PostgreSQL any number. Both pass the same contract suite (log_contract.h).
 #pragma once
 
 #include <functional>
@@ -37,14 +37,18 @@ struct Change {
   Resource after;   // empty: deleted
 };
 
+class SharedLog;
+
 class Log {
  public:
   virtual ~Log() = default;
-  // Everything that is current; also tells the newest revision. Called once, first.
+  // Everything that is current; also tells the newest revision. Called first, and again where what
+  // read() would have to tell is forgotten.
   virtual Result<Snapshot> load() = 0;
-  // Appends changes with ascending revisions in one transaction; on disk when it returns. An error
-  // does not tell whether it was written: read() does. kFailedPrecondition: the revisions do not
-  // follow what is there. kResourceExhausted: the disk is full.
+  // Appends changes in one transaction; on disk when it returns. The first has the revision after
+  // the newest, and none is left out. kAborted: another server was first, and nothing was written.
+  // Any other error does not tell whether it was: read() does. kFailedPrecondition: the revisions
+  // do not follow what is there. kResourceExhausted: the disk is full.
   virtual Status append(std::span<const Change> changes) = 0;
   // Up to `limit` revisions' changes after `after`, in order. kOutOfRange when some of them were
   // compacted. Threadsafe. Change::before is not filled.
@@ -52,10 +56,28 @@ class Log {
   // Brings the current table up to date and forgets changes up to `upto`. Threadsafe; appends go on
   // beside it.
   virtual Status compact(Revision upto) = 0;
+  // What several servers need of it (shared_log.h); null: nobody else can use this log.
+  virtual SharedLog* shared() { return nullptr; }
 };
 
 // One file (and SQLite's own -wal and -shm beside it), locked against other processes:
 // kFailedPrecondition when one has it. `path` ":memory:" keeps everything in memory (for tests).
 Result<std::unique_ptr<Log>> open_sqlite_log(const std::string& path);
+
+struct PostgresLogOptions {
+  // Tell other servers of appends, and hear of theirs, by NOTIFY. Not needed; where the database
+  // has none it is found out.
+  bool notify = true;
+  // How often the end of the log is looked at in any case.
+  Duration poll = std::chrono::milliseconds(250);
+};
+// A PostgreSQL database: a URI or "key=value ..." as libpq knows them, several hosts included.
+// Makes the tables when there are none, brings older ones up to date. kUnavailable: nobody answers
+// there. kFailedPrecondition: a newer program wrote it.
+Result<std::unique_ptr<Log>> open_postgres_log(const std::string& conninfo,
+                                               const PostgresLogOptions& options);
+inline Result<std::unique_ptr<Log>> open_postgres_log(const std::string& conninfo) {
+  return open_postgres_log(conninfo, {});
+}
 
 }  // namespace frameworks

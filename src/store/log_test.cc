@@ -35,6 +35,12 @@ struct FakePlace {
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, LogContract, FakePlace);
 
+struct SharedPlace {
+  std::shared_ptr<FakeDisk> disk = std::make_shared<FakeDisk>();
+  std::unique_ptr<Log> open() { return std::make_unique<FakeSharedLog>(disk); }
+};
+INSTANTIATE_TYPED_TEST_SUITE_P(FakeShared, LogContract, SharedPlace);
+
 struct HarmlessPlace {
   FakePlace inner;
   std::unique_ptr<Log> open() {

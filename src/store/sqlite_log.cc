@@ -19,6 +19,7 @@
 #include "model/snapshot_loader.h"
 #include "store/log.h"
 #include "store/sqlite_schema.h"
+#include "store/stored.h"
 #include "store/write_turn.h"
 
 namespace frameworks {
@@ -31,25 +32,6 @@ constexpr size_t kUpkeepRows = 256;
 
 constexpr int64_t first_position(Revision revision) { return revision << kPlaceBits; }
 constexpr Revision revision_of(int64_t position) { return position >> kPlaceBits; }
-
-int64_t to_us(WallTime time) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
-}
-WallTime from_us(int64_t us) { return WallTime{std::chrono::microseconds(us)}; }
-
-Result<Resource> parse_resource(std::string_view kind_name, std::string_view name,
-                                std::string_view bytes) {
-  const Kind* kind = find_kind(kind_name);
-  if (kind == nullptr)
-    return Error(Code::kFailedPrecondition,
-                 fmt::format("kind \"{}\" of \"{}\" is unknown: use the program that wrote it",
-                             kind_name, name));
-  std::unique_ptr<Message> message = kind->make();
-  if (!message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
-    return Error(Code::kDataLoss,
-                 fmt::format("{}/{}: the stored bytes are broken", kind_name, name));
-  return Resource(*kind, std::shared_ptr<const Message>(std::move(message)));
-}
 
 constexpr std::string_view kChangeColumns = "position, time_us, actor, kind, tenant, name, message";
 

@@ -15,12 +15,18 @@
 #include "store/change_window.h"
 #include "store/draft.h"
 #include "store/poke_list.h"
+#include "store/shared_log.h"
 
 namespace frameworks {
 namespace {
 
 // Edits that share a commit at most: bounds how long the first one waits for the last.
 constexpr size_t kBatch = 1'024;
+// Revisions that are read at once from a log that has more than is published.
+constexpr size_t kCatchUp = 256;
+// A batch that other servers came before so often is refused. Who lost once has the turn, so that
+// this takes a database that goes on breaking off.
+constexpr int kTries = 20;
 // How often the parsed messages are counted.
 constexpr auto kTrimCheck = std::chrono::milliseconds(200);
 
@@ -51,24 +57,26 @@ class StoreImpl final : public Store {
         clock_(clock),
         options_(options),
         derive_(std::move(derive)),
+        shared_(log_->shared()),
         window_(options.window, loaded.revision()) {
     publish(std::move(loaded));
     writer_ = std::jthread([this](const std::stop_token& stop) { write_loop(stop); });
     upkeep_ = std::jthread([this](const std::stop_token& stop) { upkeep_loop(stop); });
+    if (shared_ != nullptr) shared_->follow([this] { fall_behind(); });
   }
   ~StoreImpl() override {
     writer_.request_stop();
     writer_.join();
     upkeep_.request_stop();
     upkeep_.join();
+    log_.reset();  // while what it calls is still there
   }
 
   SnapshotPtr snapshot() const override { return published_.load(); }
   Revision revision() const override { return revision_.load(std::memory_order_acquire); }
   uint64_t publications() const override { return publications_.load(std::memory_order_acquire); }
   Result<Committed> write(const Actor& actor, Edit edit) override;
-  void write_async(Actor actor, Edit edit,
-                   std::function<void(Result<Committed>)> done) override;
+  void write_async(Actor actor, Edit edit, std::function<void(Result<Committed>)> done) override;
   Result<Committed> dry_run(const Edit& edit, Snapshot* after) const override;
   Result<std::unique_ptr<Subscription>> subscribe(Revision from,
                                                   std::function<void()> poke) override;
@@ -77,10 +85,19 @@ class StoreImpl final : public Store {
   friend class SubscriptionImpl;
 
   void write_loop(const std::stop_token& stop);
-  std::vector<Pending> take(const std::stop_token& stop);
+  // What the writer has to do next; nothing: stop.
+  struct Work {
+    std::vector<Pending> batch;
+    bool behind = false;
+  };
+  Work take(const std::stop_token& stop);
+  void fall_behind();
   void commit(std::vector<Pending> batch);
+  Status try_commit(const std::vector<Pending>& batch, std::vector<Result<Committed>>& results);
   Result<Committed> apply(const Pending& pending, Snapshot& working, WallTime time) const;
   Status catch_up();
+  void take_in(std::vector<Change> changes, Snapshot& working);
+  Status start_again();
   void note_health(const Status& appended);
   void publish(Snapshot snapshot);
   void trim_messages();
@@ -93,6 +110,7 @@ class StoreImpl final : public Store {
   Clock& clock_;
   const Options options_;
   const Edit derive_;
+  SharedLog* const shared_;  // null: nobody else appends
 
   std::atomic<SnapshotPtr> published_;
   std::atomic<Revision> revision_ = 0;
@@ -104,6 +122,7 @@ class StoreImpl final : public Store {
   std::mutex queue_mutex_;
   std::condition_variable_any queue_grown_;
   std::deque<Pending> queue_;
+  bool behind_ = false;  // the log may have more than is published
 
   // The writer thread's own: the last append failed, and may yet have reached the log.
   bool uncertain_ = false;
@@ -132,8 +151,7 @@ Result<Committed> StoreImpl::write(const Actor& actor, Edit edit) {
   return result.get();
 }
 
-void StoreImpl::write_async(Actor actor, Edit edit,
-                            std::function<void(Result<Committed>)> done) {
+void StoreImpl::write_async(Actor actor, Edit edit, std::function<void(Result<Committed>)> done) {
   {
     std::lock_guard lock(queue_mutex_);
     if (queue_.size() < options_.queue) {
@@ -149,21 +167,32 @@ void StoreImpl::write_async(Actor actor, Edit edit,
   queue_grown_.notify_one();
 }
 
-std::vector<Pending> StoreImpl::take(const std::stop_token& stop) {
+StoreImpl::Work StoreImpl::take(const std::stop_token& stop) {
   std::unique_lock lock(queue_mutex_);
-  queue_grown_.wait(lock, stop, [this] { return !queue_.empty(); });
+  queue_grown_.wait(lock, stop, [this] { return !queue_.empty() || behind_; });
   const auto count = static_cast<std::ptrdiff_t>(std::min(kBatch, queue_.size()));
   const auto end = queue_.begin() + count;
-  std::vector<Pending> batch(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+  Work work{{std::make_move_iterator(queue_.begin()), std::make_move_iterator(end)},
+            std::exchange(behind_, false)};
   queue_.erase(queue_.begin(), end);
-  return batch;
+  return work;
+}
+
+void StoreImpl::fall_behind() {
+  {
+    std::lock_guard lock(queue_mutex_);
+    behind_ = true;
+  }
+  queue_grown_.notify_one();
 }
 
 void StoreImpl::write_loop(const std::stop_token& stop) {
   while (true) {
-    std::vector<Pending> batch = take(stop);
-    if (batch.empty()) return;  // asked to stop, and nothing is left
-    commit(std::move(batch));
+    Work work = take(stop);
+    if (work.batch.empty() && (!work.behind || stop.stop_requested())) return;
+    // When it fails the log will say again that there is more.
+    if (work.behind) (void)catch_up();
+    if (!work.batch.empty()) commit(std::move(work.batch));
   }
 }
 
@@ -179,33 +208,52 @@ Result<Committed> StoreImpl::apply(const Pending& pending, Snapshot& working, Wa
   return Committed{working.revision(), std::move(changes)};
 }
 
-void StoreImpl::commit(std::vector<Pending> batch) {
-  Status status = uncertain_ ? catch_up() : Status();
-  std::vector<Result<Committed>> results;
-  if (status) {
-    Snapshot working = *published_.load();
-    const WallTime time = next_time(working);
-    std::vector<Change> changes;
-    for (const Pending& pending : batch) {
-      results.push_back(apply(pending, working, time));
-      if (const auto& result = results.back(); result)
-        changes.insert(changes.end(), result->changes.begin(), result->changes.end());
-    }
-    if (!changes.empty()) {
-      status = log_->append(changes);
-      uncertain_ = !status;
-      note_health(status);
-      if (status) {
-        for (const auto& result : results)
-          if (result && !result->changes.empty()) window_.add(result->changes);
-        publish(std::move(working));
-        pokes_.poke();
-        std::lock_guard lock(upkeep_mutex_);
-        written_ += changes.size();
-        if (written_ >= options_.compact_every) upkeep_due_.notify_one();
-      }
-    }
+// Runs the batch upon what is published, appends and publishes it. kAborted: that was not the
+// newest, and nothing has happened.
+Status StoreImpl::try_commit(const std::vector<Pending>& batch,
+                             std::vector<Result<Committed>>& results) {
+  Snapshot working = *published_.load();
+  const Revision before = working.revision();
+  const WallTime time = next_time(working);
+  std::vector<Change> changes;
+  results.clear();
+  for (const Pending& pending : batch) {
+    results.push_back(apply(pending, working, time));
+    if (const auto& result = results.back(); result)
+      changes.insert(changes.end(), result->changes.begin(), result->changes.end());
   }
+  if (changes.empty()) {
+    // What found nothing to write must have looked at the newest, too.
+    if (shared_ == nullptr) return {};
+    RETURN_IF_ERROR(catch_up());
+    return revision() == before ? Status() : Error(Code::kAborted, "other servers wrote");
+  }
+  Status appended = log_->append(changes);
+  if (!appended && appended.error().code() == Code::kAborted) return appended;
+  uncertain_ = !appended;
+  note_health(appended);
+  if (!appended) return appended;
+  for (const auto& result : results)
+    if (result && !result->changes.empty()) window_.add(result->changes);
+  publish(std::move(working));
+  pokes_.poke();
+  std::lock_guard lock(upkeep_mutex_);
+  written_ += changes.size();
+  if (written_ >= options_.compact_every) upkeep_due_.notify_one();
+  return {};
+}
+
+void StoreImpl::commit(std::vector<Pending> batch) {
+  std::vector<Result<Committed>> results;
+  Status status = uncertain_ ? catch_up() : Status();
+  for (int tries = 1; status; ++tries) {
+    status = try_commit(batch, results);
+    if (status || status.error().code() != Code::kAborted || tries == kTries) break;
+    // Another server was first: the edits run again on what it left, and then it has to wait.
+    if (shared_ != nullptr) status = shared_->take_turn();
+    if (status) status = catch_up();
+  }
+  if (shared_ != nullptr) shared_->end_turn();
   // Refusals too were decided upon a state that is lost now.
   if (!status) results.assign(batch.size(), status.error().with_context("the log is not writable"));
   for (size_t i = 0; i < batch.size(); ++i) batch[i].done(std::move(results[i]));
@@ -219,30 +267,57 @@ void StoreImpl::note_health(const Status& appended) {
   failing_ = !appended;
 }
 
-// After a failed append: the log may or may not have it (a lost connection in mid-commit).
+// The log may have more than is published: what other servers appended, and, after a failed append,
+// what it was about (a lost connection in mid-commit).
 Status StoreImpl::catch_up() {
   Snapshot working = *published_.load();
   const Revision before = working.revision();
   while (true) {
-    ASSIGN_OR_RETURN(std::vector<Change> changes, log_->read(working.revision(), 1));
-    if (changes.empty()) break;
-    for (Change& change : changes) {
-      if (const Resource* found = working.find(change.key); found != nullptr)
-        change.before = *found;
-      if (change.after) {
-        working.put(change.after);
-      } else {
-        working.remove(change.key);
-      }
-    }
-    working.set_revision(changes.front().revision, changes.front().time);
-    window_.add(std::move(changes));
+    auto changes = log_->read(working.revision(), kCatchUp);
+    if (!changes && changes.error().code() == Code::kOutOfRange) return start_again();
+    if (!changes) return std::move(changes.error());
+    if (changes->empty()) break;
+    take_in(*std::move(changes), working);
   }
+  if (uncertain_ && working.revision() != before)
+    spdlog::info("store: revisions {} to {} had reached the log after all", before + 1,
+                 working.revision());
   uncertain_ = false;
   if (working.revision() == before) return {};
-  spdlog::info("store: revisions {} to {} had reached the log after all", before + 1,
-               working.revision());
   publish(std::move(working));
+  pokes_.poke();
+  return {};
+}
+
+void StoreImpl::take_in(std::vector<Change> changes, Snapshot& working) {
+  std::vector<Change> transaction;
+  for (size_t i = 0; i < changes.size(); ++i) {
+    Change& change = changes[i];
+    const Revision revision = change.revision;
+    if (const Resource* found = working.find(change.key); found != nullptr) change.before = *found;
+    if (change.after) {
+      working.put(change.after);
+    } else {
+      working.remove(change.key);
+    }
+    const bool is_last = i + 1 == changes.size() || changes[i + 1].revision != revision;
+    const WallTime time = change.time;
+    transaction.push_back(std::move(change));
+    if (!is_last) continue;
+    working.set_revision(revision, time);
+    window_.add(std::exchange(transaction, {}));
+  }
+}
+
+// This process stood still for so long that the log has forgotten what comes next. Watchers of what
+// is left out are told to start again, too.
+Status StoreImpl::start_again() {
+  ASSIGN_OR_RETURN(Snapshot loaded, log_->load());
+  spdlog::warn("store: the fleet was loaded again: revisions {} to {} were missed", revision() + 1,
+               loaded.revision());
+  window_.start_again(loaded.revision());
+  uncertain_ = false;
+  publish(std::move(loaded));
   pokes_.poke();
   return {};
 }
@@ -265,8 +340,7 @@ void StoreImpl::trim_messages() {
   Snapshot again = *now;
   again.set_lease(next);
   // When this is too late, a newer snapshot was published, which will do.
-  if (published_.compare_exchange_strong(
-          now, std::make_shared<const Snapshot>(std::move(again))))
+  if (published_.compare_exchange_strong(now, std::make_shared<const Snapshot>(std::move(again))))
     publications_.fetch_add(1, std::memory_order_release);
   now.reset();
   malloc_trim(0);
@@ -312,6 +386,12 @@ Result<std::unique_ptr<Subscription>> StoreImpl::subscribe(Revision from,
                                                            std::function<void()> poke) {
   // Not revision(): that lags behind the snapshot from which a caller took `from` for a moment.
   const Revision newest = snapshot()->revision();
+  if (from > newest && shared_ != nullptr) {
+    fall_behind();
+    return Error(
+        Code::kUnavailable,
+        fmt::format("this server is at revision {}, and not at {} yet: try again", newest, from));
+  }
   if (from > newest)
     return Error(Code::kOutOfRange,
                  fmt::format("revision {} is not known: the newest is {}", from, newest));

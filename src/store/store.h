@@ -2,8 +2,9 @@
 //
 // One thread drains a queue of edits, runs each against the newest state, appends all of them in
 // one transaction of the log (group commit), publishes the snapshot, tells watchers, then replies.
-// Acknowledged = on disk. While the log fails (a full disk) writes are refused with its error,
-// reads go on, and writes return by themselves.
+// Acknowledged = on disk. Where other servers append to the same log the store follows it; an edit
+// then runs upon the newest of all, whoever wrote it. While the log fails (a full disk) writes are
+// refused with its error, reads go on, and writes return by themselves.
 #pragma once
 
 #include <atomic>
@@ -27,8 +28,8 @@ class Transaction {
   virtual ~Transaction() = default;
   // The fleet as it is with the writes made so far. Its revision is that of the last transaction.
   virtual const Snapshot& snapshot() const = 0;
-  // Creates or replaces. The store sets uid (a new resource may bring its own), revision, times, and
-  // counts the generation up when `spec` differs; a write that changes nothing is dropped. The
+  // Creates or replaces. The store sets uid (a new resource may bring its own), revision, times,
+  // and counts the generation up when `spec` differs; a write that changes nothing is dropped. The
   // caller's are name, tenant, labels, annotations, finalizers, spec and status.
   virtual void put(Resource resource) = 0;
   template <typename T>
@@ -43,7 +44,9 @@ class Transaction {
   virtual std::vector<ResourceKey> changed() const = 0;
 };
 
-// Runs on the writer thread: short, no I/O. An error drops all writes of this edit.
+// Runs on the writer thread: short, no I/O. An error drops all writes of this edit. Where several
+// servers write, it may run again on what another one left: what it captures it sets, and does not
+// add to.
 using Edit = std::function<Status(Transaction&)>;
 
 struct Committed {
@@ -95,12 +98,12 @@ class Store {
   virtual Result<Committed> write(const Actor& actor, Edit edit) = 0;
   // The same without waiting; `done` is called on the writer thread and must not block. (On the
   // caller's, at once, when the queue is full.)
-  virtual void write_async(Actor actor, Edit edit,
-                           std::function<void(Result<Committed>)> done) = 0;
+  virtual void write_async(Actor actor, Edit edit, std::function<void(Result<Committed>)> done) = 0;
   // What `edit` would change, without changing anything; the revision is the one it started from.
   virtual Result<Committed> dry_run(const Edit& edit, Snapshot* after) const = 0;
   // Changes after `from`. `poke` is called (on the writer thread, must not block) when there is
-  // something new since the last next(). kOutOfRange: `from` is no longer, or not yet, known. The
+  // something new since the last next(). kOutOfRange: `from` is no longer, or not yet, known.
+  // kUnavailable: another server may have told of it, and this one is still behind. The
   // subscription must not outlive the store nor be destroyed in its poke.
   virtual Result<std::unique_ptr<Subscription>> subscribe(Revision from,
                                                           std::function<void()> poke) = 0;
