@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "base/clock.h"
+#include "base/dial.h"
 #include "frameworks/v1/agent.grpc.pb.h"
 
 namespace frameworks {
@@ -32,7 +33,11 @@ std::shared_ptr<grpc::Channel> channel_to(const LinkTarget& target) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetMaxReceiveMessageSize(64 << 20);
-  return grpc::CreateCustomChannel(target.server, grpc::SslCredentials(tls), arguments);
+  // Any of several servers will do, and the nodes shall not all go to the same. What cannot be read
+  // fails as a server that is away.
+  const auto servers = dial_target(target.server, DialOrder::kShuffled);
+  return grpc::CreateCustomChannel(servers ? *servers : target.server, grpc::SslCredentials(tls),
+                                   arguments);
 }
 
 class GrpcLink final : public Link {

@@ -17,7 +17,7 @@ namespace pb = ::frameworks::v1;
 inline constexpr const char* kServerName = "quartermaster";
 
 struct LinkTarget {
-  std::string server;  // "address:port"
+  std::string server;  // "address:port", or several with commas between
   std::string ca_pem;
   // The node's own; empty while joining.
   std::string certificate_pem{};

@@ -33,7 +33,8 @@ std::string program_footer() {
 }
 
 void add_global_options(CLI::App& app, Context& context) {
-  app.add_option("--server", context.profile.server, "Quartermaster's address, host:port")
+  app.add_option("--server", context.profile.server,
+                 "Quartermaster's address, host:port; several with commas between")
       ->envname("FRAMEWORKS_SERVER");
   app.add_option("--token-file", context.profile.token_file, "File with the bearer token")
       ->envname("FRAMEWORKS_TOKEN_FILE");

@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 
+#include "base/dial.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "model/json.h"
@@ -109,8 +110,9 @@ Result<std::unique_ptr<Client>> Client::connect(const Profile& profile, As as) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
-  const auto channel =
-      grpc::CreateCustomChannel(profile.server, grpc::SslCredentials(tls), arguments);
+  // Tried in this order; a call that finds one of them away goes to the next.
+  ASSIGN_OR_RETURN(const std::string target, dial_target(profile.server));
+  const auto channel = grpc::CreateCustomChannel(target, grpc::SslCredentials(tls), arguments);
   std::unique_ptr<Client> out(new Client);
   out->server_ = profile.server;
   out->token_ = std::string(trim(token));

@@ -17,7 +17,7 @@ namespace frameworks::cli {
 
 // Where the server is and how it knows us. Empty: not told.
 struct Profile {
-  std::string server;      // "host:port"
+  std::string server;      // "host:port", or several: "host:port,host:port"
   std::string token_file;  // one line
   std::string ca_file;     // PEM
 };
