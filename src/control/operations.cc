@@ -68,6 +68,10 @@ Operations::Operations(Store& store, Clock& clock, fs::path directory, Options o
     : store_(store), clock_(clock), directory_(std::move(directory)), options_(options) {}
 
 Operations::~Operations() {
+  follower_.request_stop();
+  wake();
+  if (follower_.joinable()) follower_.join();
+  subscription_.reset();
   for (auto& [name, type] : types_) type.worker.request_stop();
   for (auto& [name, type] : types_)
     if (type.worker.joinable()) type.worker.join();
@@ -87,12 +91,65 @@ Status Operations::resume_all() {
   if (error)
     return Error(Code::kUnavailable,
                  fmt::format("create {}: {}", directory_.string(), error.message()));
-  fail_unknown_types();
   sweep_files();
+  if (options_.lease == nullptr) {
+    fail_unknown_types();
+  } else {
+    options_.lease->on_change([this](bool held) { lease_changed(held); });
+    ASSIGN_OR_RETURN(subscription_,
+                     store_.subscribe(store_.snapshot()->revision(), [this] { wake(); }));
+    follower_ = std::jthread([this](const std::stop_token& stop) { follow(stop); });
+  }
   for (auto& [name, type] : types_)
     type.worker =
         std::jthread([this, &name = name](const std::stop_token& stop) { work(name, stop); });
   return {};
+}
+
+void Operations::lease_changed(bool held) {
+  if (held) {
+    fail_unknown_types();
+  } else {
+    active_.with([](auto& active) {
+      for (auto& [type, run] : active) run.interrupted.request_stop();
+    });
+  }
+  wake();
+}
+
+// Operations that other servers queued, cancelled or ran to their end.
+void Operations::follow(const std::stop_token& stop) {
+  uint64_t seen = 0;
+  while (!stop.stop_requested()) {
+    {
+      std::unique_lock lock(wake_mutex_);
+      if (!woken_.wait(lock, stop, [&] { return wakes_ != seen; })) return;
+      seen = wakes_;
+    }
+    while (true) {
+      const auto changes = subscription_->next(1'000);
+      if (!changes) {  // fell behind: go on from now
+        subscription_.reset();
+        auto again = store_.subscribe(store_.snapshot()->revision(), [this] { wake(); });
+        if (!again) return;
+        subscription_ = *std::move(again);
+      }
+      if (!changes || changes->empty()) break;
+    }
+    stop_cancelled();
+    pokes_.poke();
+  }
+}
+
+// A run that begins later sees it in the store, one that has begun is here.
+void Operations::stop_cancelled() {
+  const SnapshotPtr snapshot = store_.snapshot();
+  active_.with([&](auto& active) {
+    for (auto& [type, run] : active) {
+      const auto* operation = snapshot->find<pb::Operation>(run.name);
+      if (operation != nullptr && operation->spec().cancelled()) run.cancelled.request_stop();
+    }
+  });
 }
 
 // Left by a program that knew more types: nobody will run them, so nobody shall wait for them.
@@ -180,37 +237,46 @@ std::optional<std::string> Operations::find_next(const std::string& type) const 
 }
 
 void Operations::work(const std::string& type, const std::stop_token& stop) {
-  const std::vector<Step>& steps = types_.at(type).steps;
   uint64_t seen = 0;
   while (!stop.stop_requested()) {
     {
       std::lock_guard lock(wake_mutex_);
       seen = wakes_;
     }
-    const std::optional<std::string> name = find_next(type);
+    const std::optional<std::string> name = may_run() ? find_next(type) : std::nullopt;
     if (!name) {
       std::unique_lock lock(wake_mutex_);
       woken_.wait(lock, stop, [&] { return wakes_ != seen; });
       continue;
     }
-    std::stop_source cancel;
-    const std::stop_callback on_shutdown(stop, [&] { cancel.request_stop(); });
-    active_.with([&](auto& active) { active[type] = {*name, cancel}; });
-    Status status;
-    if (auto journal = OperationJournal::open(file_of(*name)); journal) {
-      OperationRun run(store_, clock_, pokes_, *std::move(journal), *name, cancel.get_token(),
-                       stop);
-      status = run.run(steps, options_.keep);
-    } else {
-      status = journal.error();
-    }
-    active_.with([&](auto& active) { active.erase(type); });
+    const Status status = run(type, *name, stop);
     if (!status) {
       spdlog::warn("operation {}: will be tried again: {}", *name, status.error().message());
       (void)clock_.sleep_for(std::chrono::seconds(1), stop);
     }
     sweep_files();
   }
+}
+
+Status Operations::run(const std::string& type, const std::string& name,
+                       const std::stop_token& stop) {
+  ASSIGN_OR_RETURN(OperationJournal journal, OperationJournal::open(file_of(name)));
+  Active run{name, {}, {}};
+  const std::stop_callback on_stop(stop, [&] { run.interrupted.request_stop(); });
+  const std::stop_callback on_interruption(run.interrupted.get_token(),
+                                           [&] { run.cancelled.request_stop(); });
+  active_.with([&](auto& active) { active.insert_or_assign(type, run); });
+  stop_cancelled();
+  // Lost just before it was entered.
+  if (!may_run()) run.interrupted.request_stop();
+  std::optional<FencedStore> fenced;
+  if (options_.lease != nullptr) fenced.emplace(store_, *options_.lease);
+  Store& store = fenced ? *fenced : store_;
+  OperationRun taken_up(store, clock_, pokes_, std::move(journal), name, run.cancelled.get_token(),
+                        run.interrupted.get_token());
+  const Status status = taken_up.run(types_.at(type).steps, options_.keep);
+  active_.with([&](auto& active) { active.erase(type); });
+  return status;
 }
 
 Status Operations::cancel(const std::string& name, const std::string& actor) {
@@ -226,13 +292,8 @@ Status Operations::cancel(const std::string& name, const std::string& actor) {
     transaction.put(std::move(operation));
     return {};
   }));
-  // After the write: a run that begins later sees it in the store, one that has begun is here.
-  const auto stop = active_.with([&](const auto& active) -> std::optional<std::stop_source> {
-    for (const auto& [type, run] : active)
-      if (run.name == name) return run.stop;
-    return std::nullopt;
-  });
-  if (stop) stop->request_stop();
+  // After the write.
+  stop_cancelled();
   pokes_.poke();
   return {};
 }

@@ -5,6 +5,9 @@
 // The store holds each operation's state and is the only queue; events go to a file beside it, one
 // JSON line each, synced when a step ends.
 //
+// Of several servers the holder of the lease runs them; the others queue, cancel and watch. When it
+// loses the lease it interrupts what runs, and the next holder takes it up.
+//
 // Steps are idempotent: after a crash an operation continues with its first step that had not
 // succeeded, which may have run in part.
 #pragma once
@@ -24,6 +27,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/locked.h"
+#include "control/lease.h"
 #include "frameworks/v1/operation.pb.h"
 #include "store/poke_list.h"
 #include "store/store.h"
@@ -73,6 +77,8 @@ class Operations {
   struct Options {
     // Operations that have ended, to keep.
     size_t keep = 100;
+    // Null: this server is alone.
+    Lease* lease = nullptr;
   };
   // `directory` is for the events and is made when missing.
   Operations(Store& store, Clock& clock, std::filesystem::path directory, Options options);
@@ -83,7 +89,8 @@ class Operations {
 
   // All types are registered before resume_all().
   void register_type(std::string type, std::vector<Step> steps);
-  // Takes up what was interrupted and starts to run. kUnavailable: the directory cannot be used.
+  // Takes up what was interrupted and starts to run; before Lease::start(). kUnavailable: the
+  // directory cannot be used.
   Status resume_all();
 
   // Queues an operation and returns its name, "apply-17". kInvalidArgument: no such type.
@@ -109,13 +116,20 @@ class Operations {
     std::vector<Step> steps;
     std::jthread worker;
   };
-  // What runs of a type, for cancel().
+  // What runs of a type.
   struct Active {
     std::string name;
-    std::stop_source stop;
+    std::stop_source cancelled;
+    std::stop_source interrupted;  // the server stops, or does not hold the lease any more
   };
 
   void work(const std::string& type, const std::stop_token& stop);
+  Status run(const std::string& type, const std::string& name, const std::stop_token& stop);
+  // What was asked of other servers.
+  void follow(const std::stop_token& stop);
+  void lease_changed(bool held);
+  void stop_cancelled();
+  [[nodiscard]] bool may_run() const { return options_.lease == nullptr || options_.lease->held(); }
   [[nodiscard]] std::optional<std::string> find_next(const std::string& type) const;
   void fail_unknown_types();
   void sweep_files();
@@ -133,6 +147,8 @@ class Operations {
   uint64_t wakes_ = 0;
 
   std::map<std::string, Type> types_;
+  std::unique_ptr<Subscription> subscription_;  // the follower's
+  std::jthread follower_;
 };
 
 }  // namespace frameworks
