@@ -26,7 +26,9 @@ using ReportsByCheck = std::map<std::string, CheckState>;
 // Everything the monitor knows beyond the store; shared with writes that are under way.
 struct Known {
   Known(HealthTimes times, MonoTime start) : nodes(times, start) {}
-  NodeHealthTable nodes;
+  NodeHealthTable nodes;  // that this server judges
+  // Of every node of the store, the server of its stream.
+  std::map<std::string, std::string, std::less<>> servers;
   std::map<std::string, std::string, std::less<>> reasons;     // by node
   std::map<std::string, ReportsByCheck, std::less<>> reports;  // by instance
 };
@@ -69,23 +71,35 @@ bool set_state(Status& status, const Verdict& verdict, WallTime now) {
   return true;
 }
 
+// On what ground this server judges a node; holds when the transaction sees the same.
+struct Competence {
+  std::string server;  // of the node's stream
+  Edit fence;          // null: that is this server, or it is alone
+  bool is_sole = false;
+
+  [[nodiscard]] bool holds(Transaction& transaction, const pb::Node& node) const {
+    if (is_sole) return true;
+    return node.status().agent().server() == server && (fence == nullptr || fence(transaction));
+  }
+};
+
 // Writes the health of a node and of its instances as it is known now. Runs on the store's writer.
 class HealthWrite {
  public:
   HealthWrite(Transaction& transaction, std::shared_ptr<Locked<Known>> known)
       : transaction_(transaction), known_(std::move(known)) {}
 
-  void write(const std::string& name) {
+  void write(const std::string& name, const Competence& competence) {
     const auto* stored = transaction_.snapshot().find<pb::Node>(name);
-    if (stored == nullptr) return;
+    if (stored == nullptr || !competence.holds(transaction_, *stored)) return;
     pb::Node node = *stored;
     const Verdict verdict = known_->with([&](Known& known) {
       const auto reason = known.reasons.find(name);
       return Verdict{known.nodes.state(name),
                      reason == known.reasons.end() ? std::string() : reason->second};
     });
-    if (verdict.state != pb::HEALTH_UNSPECIFIED && verdict.state != pb::HEALTH_UNKNOWN &&
-        !verdict.reason.empty() &&
+    if (verdict.state == pb::HEALTH_UNSPECIFIED) return;  // not judged by this server after all
+    if (verdict.state != pb::HEALTH_UNKNOWN && !verdict.reason.empty() &&
         set_state(*node.mutable_status()->mutable_health(), verdict, transaction_.time()))
       transaction_.put(node);
     for (const auto& instance : transaction_.snapshot().find_by<pb::Instance>("node", name))
@@ -125,10 +139,11 @@ class HealthWrite {
 
 class Monitor final : public HealthMonitor {
  public:
-  Monitor(Store& store, Clock& clock, HealthTimes times)
+  Monitor(Store& store, Clock& clock, HealthTimes times, const Lease* lease)
       : store_(store),
         clock_(clock),
         times_(times),
+        lease_(lease),
         known_(std::make_shared<Locked<Known>>(times, clock.mono())) {}
 
   ~Monitor() override {
@@ -160,17 +175,53 @@ class Monitor final : public HealthMonitor {
     const SnapshotPtr snapshot = store_.snapshot();
     ASSIGN_OR_RETURN(subscription_, store_.subscribe(snapshot->revision(), [] {}));
     known_->with([&](Known& known) {
-      for (const auto& node : snapshot->list<pb::Node>())
-        known.nodes.add(node->metadata().name(), node->status().health().state());
+      for (const auto& node : snapshot->list<pb::Node>()) {
+        const std::string& server = node->status().agent().server();
+        known.servers[node->metadata().name()] = server;
+        if (judges(server))
+          known.nodes.add(node->metadata().name(), node->status().health().state());
+      }
     });
     return {};
+  }
+
+  // Whether nodes whose stream is with `server` are this one's to judge.
+  [[nodiscard]] bool judges(const std::string& server) const {
+    return lease_ == nullptr || server == lease_->server() ||
+           (lease_->held() && !lease_->is_alive(server));
   }
 
   void watch(std::stop_token stop) {
     while (clock_.sleep_for(times_.tick(), stop)) {
       follow_store();
+      if (lease_ != nullptr) follow_servers();
       apply(known_->with([&](Known& known) { return known.nodes.tick(clock_.mono()); }));
     }
+  }
+
+  // Takes up the nodes of servers that died, while it holds the lease, and leaves those of others.
+  void follow_servers() {
+    std::map<std::string, bool> judged;  // by server
+    std::vector<std::string> taken_up;
+    const SnapshotPtr snapshot = store_.snapshot();
+    const MonoTime now = clock_.mono();
+    known_->with([&](Known& known) {
+      for (const auto& [name, server] : known.servers) {
+        const auto [at, is_new] = judged.try_emplace(server, false);
+        if (is_new) at->second = judges(server);
+        const bool had = known.nodes.state(name) != pb::HEALTH_UNSPECIFIED;
+        if (had == at->second) continue;
+        if (had) {
+          known.nodes.remove(name);
+          continue;
+        }
+        const auto* node = snapshot->find<pb::Node>(name);
+        if (node == nullptr) continue;
+        known.nodes.add(name, node->status().health().state(), now);
+        taken_up.push_back(name);
+      }
+    });
+    for (const std::string& name : taken_up) write(name);
   }
 
   // Learns of new and deleted nodes, and of instances that need a word.
@@ -192,11 +243,7 @@ class Monitor final : public HealthMonitor {
 
   void follow(const Change& change, std::set<std::string>& touched) {
     if (change.key.kind == "Node") {
-      known_->with([&](Known& known) {
-        if (change.after) return known.nodes.add(change.key.name, pb::HEALTH_UNKNOWN);
-        known.nodes.remove(change.key.name);
-        known.reasons.erase(change.key.name);
-      });
+      follow_node(change, touched);
     } else if (change.key.kind == "Instance" && !change.after) {
       known_->with([&](Known& known) { known.reports.erase(change.key.name); });
     } else if (change.actor.name != kActor &&
@@ -205,6 +252,39 @@ class Monitor final : public HealthMonitor {
       for (auto& node : checks_affected(*snapshot, change.before, change.after))
         touched.insert(std::move(node));
     }
+  }
+
+  void follow_node(const Change& change, std::set<std::string>& touched) {
+    const std::string& name = change.key.name;
+    if (!change.after) {
+      known_->with([&](Known& known) {
+        known.nodes.remove(name);
+        known.reasons.erase(name);
+        known.servers.erase(name);
+      });
+      return;
+    }
+    const auto& status = change.after.as<pb::Node>().status();
+    const std::string& server = status.agent().server();
+    const MonoTime now = clock_.mono();
+    apply(known_->with([&](Known& known) -> std::vector<HealthTransition> {
+      const auto [at, is_new] = known.servers.try_emplace(name, server);
+      const bool came = at->second != server;
+      at->second = server;
+      if (!judges(server)) {
+        known.nodes.remove(name);
+        return {};
+      }
+      known.nodes.add(name, is_new ? pb::HEALTH_UNKNOWN : status.health().state(), now);
+      // Another server may have said something else, before this one had the node.
+      const pb::Health state = known.nodes.state(name);
+      if (lease_ != nullptr && state != pb::HEALTH_UNKNOWN && state != status.health().state())
+        touched.insert(name);
+      // Its stream was opened here: a sign of life that came before its being ours.
+      if (!came || lease_ == nullptr || server != lease_->server()) return {};
+      touched.insert(name);
+      return known.nodes.heartbeat(name, now);
+    }));
   }
 
   void apply(const std::vector<HealthTransition>& transitions) {
@@ -216,11 +296,25 @@ class Monitor final : public HealthMonitor {
     }
   }
 
+  // Nothing where this server does not judge the node.
+  std::optional<Competence> competence(const std::string& node) {
+    if (lease_ == nullptr) return Competence{.server = "", .fence = nullptr, .is_sole = true};
+    const std::string server = known_->with([&](const Known& known) {
+      const auto at = known.servers.find(node);
+      return at == known.servers.end() ? std::string() : at->second;
+    });
+    if (!judges(server)) return std::nullopt;
+    if (server == lease_->server()) return Competence{server, nullptr};
+    return Competence{server, lease_->fenced([](Transaction&) -> Status { return {}; })};
+  }
+
   void write(const std::string& node) {
+    const auto competent = competence(node);
+    if (!competent) return;
     store_.write_async(
         kActor,
-        [known = known_, node](Transaction& transaction) -> Status {
-          HealthWrite(transaction, known).write(node);
+        [known = known_, node, competence = *competent](Transaction& transaction) -> Status {
+          HealthWrite(transaction, known).write(node, competence);
           return {};
         },
         [node](const Result<Committed>& done) {
@@ -231,6 +325,7 @@ class Monitor final : public HealthMonitor {
   Store& store_;
   Clock& clock_;
   HealthTimes times_;
+  const Lease* const lease_;
   std::shared_ptr<Locked<Known>> known_;
   std::unique_ptr<Subscription> subscription_;  // the thread's
   std::jthread thread_;
@@ -239,8 +334,8 @@ class Monitor final : public HealthMonitor {
 }  // namespace
 
 Result<std::unique_ptr<HealthMonitor>> HealthMonitor::start(Store& store, Clock& clock,
-                                                            HealthTimes times) {
-  auto monitor = std::make_unique<Monitor>(store, clock, times);
+                                                            HealthTimes times, const Lease* lease) {
+  auto monitor = std::make_unique<Monitor>(store, clock, times, lease);
   RETURN_IF_ERROR(monitor->begin());
   return std::unique_ptr<HealthMonitor>(std::move(monitor));
 }

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <set>
 #include <thread>
 
+#include "base/locked.h"
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/node.pb.h"
 
@@ -161,6 +163,111 @@ TEST_F(HealthMonitorTest, AnInstanceThatComesLaterIsJudgedToo) {
     const SnapshotPtr snapshot = store_->snapshot();
     return snapshot->find<pb::Instance>("bare.a")->status().state() == pb::HEALTH_HEALTHY;
   }));
+}
+
+// A lease of which the test says who holds it and who lives.
+class FakeLease final : public Lease {
+ public:
+  struct World {
+    std::string holder;
+    std::set<std::string> alive;
+  };
+  FakeLease(std::string server, std::shared_ptr<Locked<World>> world)
+      : server_(std::move(server)), world_(std::move(world)) {}
+
+  const std::string& server() const override { return server_; }
+  bool held() const override {
+    return world_->with([&](const World& world) { return world.holder == server_; });
+  }
+  Edit fenced(Edit edit) const override {
+    return [edit = std::move(edit), server = server_, world = world_](Transaction& t) -> Status {
+      if (!world->with([&](const World& now) { return now.holder == server; }))
+        return Error(Code::kFailedPrecondition, "not the holder");
+      return edit(t);
+    };
+  }
+  bool is_alive(const std::string& server) const override {
+    return world_->with([&](const World& world) { return world.alive.contains(server); });
+  }
+  void on_change(std::function<void(bool)>) override {}
+  void set_report(std::function<std::string()>) override {}
+  std::string report_of(const std::string&) const override { return {}; }
+  Status start() override { return {}; }
+  void stop() override {}
+
+ private:
+  const std::string server_;
+  std::shared_ptr<Locked<World>> world_;
+};
+
+// Two servers' monitors on one fleet.
+class HealthOfServersTest : public HealthMonitorTest {
+ protected:
+  HealthOfServersTest() {
+    world_->with([](FakeLease::World& world) { world = {"one", {"one", "two"}}; });
+    one_ = std::move(*HealthMonitor::start(*store_, clock_, {}, &lease_one_));
+    two_ = std::move(*HealthMonitor::start(*store_, clock_, {}, &lease_two_));
+  }
+  // As the sessions of a server do when the node says hello.
+  void connect(const std::string& server) {
+    pb::Node node = *store_->snapshot()->find<pb::Node>("a");
+    node.mutable_status()->mutable_agent()->set_server(server);
+    put(node);
+  }
+  // Heartbeats of node a reach a server until it is healthy.
+  bool becomes_healthy(HealthMonitor& monitor) {
+    return advance_until(std::chrono::hours(1), [&] {
+      monitor.heartbeat("a");
+      return node().state() == pb::HEALTH_HEALTHY;
+    });
+  }
+  // Whether it stays so for this long; `monitor`, if any, hears it.
+  bool stays_healthy(Duration time, HealthMonitor* monitor) {
+    for (Duration passed{0}; passed < time; passed += std::chrono::milliseconds(50)) {
+      if (monitor != nullptr) monitor->heartbeat("a");
+      clock_.advance(std::chrono::milliseconds(50));
+      // Real time, for the threads of the monitors.
+      system_clock().sleep_for(std::chrono::milliseconds(1), {});
+      EXPECT_TRUE(store_->write("test", [](Transaction&) -> Status { return {}; }));
+      if (node().state() != pb::HEALTH_HEALTHY) return false;
+    }
+    return true;
+  }
+  bool goes_down() {
+    return advance_until(std::chrono::hours(1), [&] { return node().state() == pb::HEALTH_DOWN; });
+  }
+
+  std::shared_ptr<Locked<FakeLease::World>> world_ = std::make_shared<Locked<FakeLease::World>>();
+  FakeLease lease_one_{"one", world_};
+  FakeLease lease_two_{"two", world_};
+  std::unique_ptr<HealthMonitor> one_;
+  std::unique_ptr<HealthMonitor> two_;
+};
+
+TEST_F(HealthOfServersTest, ANodeIsJudgedByTheServerThatHasItsStream) {
+  connect("two");
+  EXPECT_TRUE(becomes_healthy(*two_));
+  EXPECT_TRUE(stays_healthy(std::chrono::seconds(20), two_.get())) << "the other one's silence";
+  EXPECT_TRUE(goes_down());
+}
+
+TEST_F(HealthOfServersTest, TheHolderTakesUpTheNodesOfAServerThatDied) {
+  connect("two");
+  ASSERT_TRUE(becomes_healthy(*two_));
+  two_.reset();
+  world_->with([](FakeLease::World& world) { world.alive = {"one"}; });
+  EXPECT_TRUE(stays_healthy(std::chrono::seconds(9), nullptr)) << "it has time to go elsewhere";
+  EXPECT_TRUE(goes_down());
+  connect("one");
+  EXPECT_TRUE(becomes_healthy(*one_));
+}
+
+TEST_F(HealthOfServersTest, AServerThatKnowsOfSilenceOnlyDoesNotWriteOverWhatOthersFound) {
+  connect("two");
+  ASSERT_TRUE(becomes_healthy(*two_));
+  connect("one");  // the node went over
+  ASSERT_TRUE(becomes_healthy(*one_));
+  EXPECT_TRUE(stays_healthy(std::chrono::seconds(20), one_.get()));
 }
 
 }  // namespace

@@ -6,12 +6,12 @@
 
 namespace frameworks {
 
-void NodeHealthTable::add(std::string_view node, pb::Health state) {
+void NodeHealthTable::add(std::string_view node, pb::Health state, MonoTime since) {
   const auto [at, added] = nodes_.try_emplace(std::string(node));
   if (!added) return;
   at->second.state = state == pb::HEALTH_UNSPECIFIED ? pb::HEALTH_UNKNOWN : state;
   // Not yet heard by this observer: counted as heard at the end of the grace period.
-  at->second.heard = start_ + times_.grace;
+  at->second.heard = since + times_.grace;
 }
 
 void NodeHealthTable::remove(std::string_view node) {

@@ -45,9 +45,11 @@ class NodeHealthTable {
   NodeHealthTable(HealthTimes times, MonoTime start)
       : times_(times), start_(start), ticked_(start) {}
 
-  // Begins to watch a node whose last known state is `state`; a node that was in use before the
-  // observer started has the grace period to be heard. No effect on a node that is watched already.
-  void add(std::string_view node, pb::Health state);
+  // Begins to watch a node whose last known state is `state`; a node that was in use before has the
+  // grace period after `since` to be heard. No effect on a node that is watched already.
+  void add(std::string_view node, pb::Health state, MonoTime since);
+  // The same since the observer's start.
+  void add(std::string_view node, pb::Health state) { add(node, state, start_); }
   void remove(std::string_view node);
 
   // A sign of life. Tells the transition that follows, if any.

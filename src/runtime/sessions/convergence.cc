@@ -91,15 +91,20 @@ std::vector<Convergence::Plane> Convergence::at(Revision revision) const {
       const bool waits = section.wanted.empty() ||
                          (section.wanted != section.applied && !section.pending.empty() &&
                           *section.pending.begin() <= revision);
-      if (waits) plane.waiting.push_back({node, section.error});
+      if (waits)
+        plane.waiting.push_back(
+            {node, section.error, section.pending.empty() ? 0 : *section.pending.begin()});
     }
-    if (plane.waiting.empty()) {
-      const auto after = state.waves.upper_bound(revision);
-      plane.elapsed = after == state.waves.begin() ? Duration{0} : std::prev(after)->second.slowest;
-    }
+    if (plane.waiting.empty()) plane.elapsed = elapsed(name, revision);
     out.push_back(std::move(plane));
   }
   return out;
+}
+
+Duration Convergence::elapsed(const std::string& plane, Revision revision) const {
+  const auto& waves = planes_.find(plane)->second.waves;
+  const auto after = waves.upper_bound(revision);
+  return after == waves.begin() ? Duration{0} : std::prev(after)->second.slowest;
 }
 
 }  // namespace frameworks

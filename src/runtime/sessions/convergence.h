@@ -38,7 +38,8 @@ class Convergence {
 
   struct Waiting {
     std::string node;
-    std::string error;  // empty: not answered yet
+    std::string error;   // empty: not answered yet
+    Revision since = 0;  // the oldest change it lacks; 0: what it shall have is not known
   };
   struct Plane {
     std::string name;
@@ -50,6 +51,9 @@ class Convergence {
   };
   // Where the fleet stood at `revision` has arrived.
   [[nodiscard]] std::vector<Plane> at(Revision revision) const;
+  // Plane::elapsed, as if nobody were waiting.
+  [[nodiscard]] Duration elapsed(const std::string& plane, Revision revision) const;
+  [[nodiscard]] const std::vector<std::string>& planes() const { return order_; }
 
  private:
   struct Section {

@@ -9,11 +9,14 @@
 #include "base/locked.h"
 #include "base/log.h"
 #include "runtime/sessions/node_session.h"
+#include "runtime/sessions/peer_reports.h"
 
 namespace frameworks {
 namespace {
 
 constexpr size_t kBatch = 10'000;
+// Nodes and planes in a report at most: it is written twice a second.
+constexpr size_t kReported = 2'000;
 constexpr Duration kTick = std::chrono::milliseconds(500);
 
 struct NodeEntry {
@@ -33,7 +36,7 @@ struct State {
   Convergence convergence;
   Revision planned = 0;
   std::set<std::string> opened;  // connected since, and to be planned
-  uint64_t streams = 0;  // ever opened
+  uint64_t streams = 0;          // ever opened
   int connected = 0;
 };
 
@@ -44,6 +47,7 @@ class SessionsImpl final : public Sessions {
         clock_(clock),
         source_(source),
         options_(std::move(options)),
+        peers_(options_.report_of),
         state_(source.sections()) {}
 
   ~SessionsImpl() override {
@@ -68,13 +72,9 @@ class SessionsImpl final : public Sessions {
       return at != state.nodes.end() && at->second.stream_id != 0;
     });
   }
-  bool converged(const std::string& node) const override {
-    const Revision newest = store_.snapshot()->revision();
-    return state_.with([&](const State& state) {
-      return state.planned >= newest && state.convergence.converged(node);
-    });
-  }
+  bool converged(const std::string& node) const override;
   std::vector<Convergence::Plane> convergence(Revision revision) const override;
+  std::string report() const override;
 
  private:
   friend class SessionImpl;
@@ -99,6 +99,9 @@ class SessionsImpl final : public Sessions {
   void retry_failed();
   void poke_planner();
 
+  void ask_peers(Revision revision, const std::set<std::string>& elsewhere,
+                 std::vector<Convergence::Plane>& planes) const;
+
   // The entry of a node while stream `id` is its current one; else null.
   static NodeEntry* current(State& state, const std::string& node, uint64_t id) {
     const auto at = state.nodes.find(node);
@@ -109,6 +112,7 @@ class SessionsImpl final : public Sessions {
   Clock& clock_;
   const PlanSource& source_;
   const Options options_;
+  mutable PeerReports peers_;
   Locked<State> state_;
 
   std::mutex wake_mutex_;
@@ -216,7 +220,8 @@ Status SessionsImpl::hello(const std::string& node, uint64_t id, const pb::Hello
     }
     poke = entry->stream.poke;
   });
-  write_agent(node, [hello](pb::AgentStatus& agent) {
+  write_agent(node, [hello, server = options_.server](pb::AgentStatus& agent) {
+    agent.set_server(server);
     agent.set_version(hello.version());
     agent.set_wireguard_public_key(hello.wireguard_public_key());
     agent.set_wireguard_backend(hello.wireguard_backend());
@@ -425,17 +430,36 @@ void SessionsImpl::retry_failed() {
   plan_opened();
 }
 
+bool SessionsImpl::converged(const std::string& node) const {
+  const SnapshotPtr snapshot = store_.snapshot();
+  const Revision newest = snapshot->revision();
+  const bool is_here = connected(node);
+  if (is_here || !options_.report_of)
+    return state_.with([&](const State& state) {
+      return state.planned >= newest && state.convergence.converged(node);
+    });
+  const auto* found = snapshot->find<pb::Node>(node);
+  if (found == nullptr) return false;
+  const auto planes = source_.sections();
+  return std::none_of(planes.begin(), planes.end(), [&](const std::string& plane) {
+    return peers_.lacks(found->status().agent().server(), node, plane, newest).has_value();
+  });
+}
+
 std::vector<Convergence::Plane> SessionsImpl::convergence(Revision revision) const {
-  return state_.with([&](const State& state) {
+  std::set<std::string> elsewhere;
+  auto planes = state_.with([&](const State& state) {
     auto planes = state.convergence.at(revision);
     for (auto& plane : planes) {
       if (state.planned < revision) {
         plane.elapsed.reset();
-        plane.waiting.insert(plane.waiting.begin(), {"", "being planned"});
+        plane.waiting.insert(plane.waiting.begin(), {"", "being planned", 0});
       }
       for (auto& waiting : plane.waiting) {
         const auto at = state.nodes.find(waiting.node);
-        if (!waiting.error.empty() || at == state.nodes.end()) continue;
+        if (at == state.nodes.end()) continue;
+        if (at->second.stream_id == 0) elsewhere.insert(waiting.node);
+        if (!waiting.error.empty()) continue;
         waiting.error = !at->second.joined              ? "has not joined yet"
                         : at->second.stream_id == 0     ? "is not connected"
                         : !at->second.session.greeted() ? "has not said hello yet"
@@ -444,6 +468,45 @@ std::vector<Convergence::Plane> SessionsImpl::convergence(Revision revision) con
     }
     return planes;
   });
+  if (options_.report_of && !elsewhere.empty()) ask_peers(revision, elsewhere, planes);
+  return planes;
+}
+
+// Takes out of `planes` who has got there by another server, and says why of the others.
+void SessionsImpl::ask_peers(Revision revision, const std::set<std::string>& elsewhere,
+                             std::vector<Convergence::Plane>& planes) const {
+  const SnapshotPtr snapshot = store_.snapshot();
+  for (auto& plane : planes) {
+    std::erase_if(plane.waiting, [&](Convergence::Waiting& waiting) {
+      const auto* node =
+          elsewhere.contains(waiting.node) ? snapshot->find<pb::Node>(waiting.node) : nullptr;
+      if (node == nullptr || !node->status().agent().has_join_time()) return false;
+      auto lacks =
+          peers_.lacks(node->status().agent().server(), waiting.node, plane.name, revision);
+      if (!lacks) return true;
+      waiting.error = *std::move(lacks);
+      return false;
+    });
+    if (!plane.waiting.empty() || plane.elapsed) continue;
+    plane.elapsed = state_.with(
+        [&](const State& state) { return state.convergence.elapsed(plane.name, revision); });
+  }
+}
+
+std::string SessionsImpl::report() const {
+  PeerReport report;
+  state_.with([&](const State& state) {
+    report.planned = state.planned;
+    for (const auto& plane : state.convergence.at(INT64_MAX))
+      for (const auto& waiting : plane.waiting) {
+        const auto at = state.nodes.find(waiting.node);
+        if (at == state.nodes.end() || at->second.stream_id == 0) continue;
+        report.truncated = report.waiting.size() == kReported;
+        if (report.truncated) return;
+        report.waiting.push_back({waiting.node, plane.name, waiting.since, waiting.error});
+      }
+  });
+  return report.text();
 }
 
 }  // namespace

@@ -37,6 +37,10 @@ class Sessions {
  public:
   struct Options {
     Duration heartbeat = std::chrono::seconds(1);
+    // This server's name, written down with each node that connects.
+    std::string server;
+    // What another living server's report() says; null: there are no others.
+    std::function<std::string(const std::string& server)> report_of;
     // After this long, a section that a node could not apply is sent again.
     Duration retry = std::chrono::seconds(5);
     // Renews certificates.
@@ -63,8 +67,11 @@ class Sessions {
   // Whether the node has all that it shall have as of now, and nothing newer is being planned.
   [[nodiscard]] virtual bool converged(const std::string& node) const = 0;
 
-  // Where `revision` has arrived; every waiting node with a reason in words.
+  // Where `revision` has arrived; every waiting node with a reason in words. Nodes whose streams
+  // are with other servers as these reported it a moment ago.
   [[nodiscard]] virtual std::vector<Convergence::Plane> convergence(Revision revision) const = 0;
+  // For the other servers: a PeerReport as text.
+  [[nodiscard]] virtual std::string report() const = 0;
 };
 
 }  // namespace frameworks
