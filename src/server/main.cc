@@ -4,11 +4,13 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "server/metrics.h"
 #include "server/notify.h"
 #include "server/quartermaster.h"
+#include "store/postgres.h"
 
 namespace {
 
@@ -16,6 +18,7 @@ constexpr const char* kExamples = R"(
 Examples:
   quartermaster --state /var/lib/frameworks --collection ansible --hostd /run/frameworks/hostd.sock
   quartermaster --state /tmp/fleet --machines simulated
+  quartermaster --state /var/lib/frameworks --store postgresql://fleet@db-1,db-2/fleet
 
 The first start makes STATE/admin.token (the administrator's token) and STATE/ca.pem (the CA that
 clients trust). gRPC is TLS. REST is plain HTTP, and takes tokens from this host only, while it
@@ -39,11 +42,38 @@ void wait_for_end(const sigset_t& signals) {
   spdlog::info("stopping: {}", signal == SIGINT ? "interrupted" : "asked to");
 }
 
+// From the flag, the file or the environment, in this order. Everybody sees a process's arguments.
+frameworks::Status choose_store(const std::string& file, std::string& store) {
+  using frameworks::Code;
+  using frameworks::Error;
+  if (frameworks::has_password(store))
+    return Error(
+        Code::kInvalidArgument,
+        "--store: there is a password in it, which everybody on this host can read: put it "
+        "into a file for --store-file, or use passfile=");
+  if (store.empty() && !file.empty()) {
+    ASSIGN_OR_RETURN(const std::string text, frameworks::read_file(file));
+    store = frameworks::trim(text);
+  }
+  if (const char* from = std::getenv("FRAMEWORKS_STORE"); store.empty() && from != nullptr)
+    store = from;
+  return {};
+}
+
 void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
-                     std::string& machines, std::string& heartbeat, std::string& log) {
+                     std::string& store_file, std::string& machines, std::string& heartbeat,
+                     std::string& log) {
   app.footer(kExamples);
   app.set_version_flag("--version", FW_VERSION);
   app.add_option("--state", options.state, "Folder that holds everything to keep")->required();
+  app.add_option(
+      "--store", options.store,
+      "Database for several servers, postgresql://USER@HOST/DATABASE; not with a password "
+      "in it (see --store-file) [a file in STATE, for one server]");
+  app.add_option("--store-file", store_file,
+                 "File with what --store takes, password included; also FRAMEWORKS_STORE");
+  app.add_option("--replica-name", options.replica,
+                 "Name of this server among several [HOST:PORT of gRPC]");
   app.add_option("--listen-grpc", options.listen_grpc, "ADDRESS:PORT of gRPC (TLS)")
       ->capture_default_str();
   app.add_option("--listen-rest", options.listen_rest, "ADDRESS:PORT of REST and events")
@@ -89,11 +119,16 @@ int main(int argc, char** argv) {
   std::string heartbeat = "1s";
   std::string log = "info";
   CLI::App app("Serves a fleet: its model, its plans, its nodes.", "quartermaster");
-  declare_options(app, options, machines, heartbeat, log);
+  std::string store_file;
+  declare_options(app, options, store_file, machines, heartbeat, log);
   CLI11_PARSE(app, argc, argv);
 
   frameworks::init_logging("quartermaster", log);
   const sigset_t signals = block_signals();
+  if (const auto chosen = choose_store(store_file, options.store); !chosen) {
+    spdlog::error("{}", chosen.error().text());
+    return 2;
+  }
   options.simulated = machines == "simulated";
   const auto interval = frameworks::parse_duration(heartbeat);
   if (!interval || *interval < std::chrono::milliseconds(100)) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -29,6 +30,7 @@
 #include "server/handlers.h"
 #include "server/node_plan.h"
 #include "server/provision_step.h"
+#include "server/replica.h"
 #include "server/rest_server.h"
 #include "server/secret_keys.h"
 #include "server/unfinished.h"
@@ -103,6 +105,7 @@ class Server final : public Quartermaster {
     if (streams_) streams_->stop();
     rest_.reset();
     grpc_.reset();
+    if (lease_) lease_->stop();
     operations_.reset();
   }
 
@@ -116,6 +119,7 @@ class Server final : public Quartermaster {
     RETURN_IF_ERROR(serve());
     // Last: steps that are taken up again may wait for nodes to connect.
     RETURN_IF_ERROR(operations_->resume_all());
+    RETURN_IF_ERROR(lease_->start());
     return announce();
   }
 
@@ -124,11 +128,14 @@ class Server final : public Quartermaster {
 
  private:
   Status open_store() {
+    ASSIGN_OR_RETURN(auto log, open_log(options_));
+    SharedLog* const shared = log->shared();
+    if (shared != nullptr) RETURN_IF_ERROR(require_keys(*shared, options_.state));
     ASSIGN_OR_RETURN(auto authority, Authority::load_or_create(options_.state, clock_));
     authority_.emplace(std::move(authority));
     ASSIGN_OR_RETURN(auto authentication, Authentication::load_or_create(options_.state));
     authentication_.emplace(std::move(authentication));
-    ASSIGN_OR_RETURN(auto log, open_sqlite_log((options_.state / "fleet.db").string()));
+    if (shared != nullptr) RETURN_IF_ERROR(compare_keys(*shared, options_.state));
     using Rotate = SecretKeys::Rotate;
     ASSIGN_OR_RETURN(
         const SecretKeys keys,
@@ -137,8 +144,9 @@ class Server final : public Quartermaster {
     store.seal = keys.ring();
     ASSIGN_OR_RETURN(store_, Store::open(std::move(log), clock_, store, derive));
     RETURN_IF_ERROR(keys.settle(*store_));
-    const auto derived = store_->write("system/derive", derive_everything);
-    if (!derived) return derived.error();
+    // Again, for the one that may be new.
+    if (shared != nullptr) RETURN_IF_ERROR(compare_keys(*shared, options_.state));
+    RETURN_IF_ERROR(make_lease(shared));
     ASSIGN_OR_RETURN(contexts_, ContextDirectory::start(*store_));
     token_desk_ = std::make_unique<TokenDesk>(*store_, clock_);
     login_desk_ = std::make_unique<LoginDesk>(*store_, clock_, *web_,
@@ -153,6 +161,27 @@ class Server final : public Quartermaster {
     return {};
   }
 
+  Status make_lease(SharedLog* shared) {
+    const std::string name = replica_name(options_);
+    is_shared_ = shared != nullptr;
+    if (!is_shared_) {
+      lease_ = make_sole_lease(name);
+      const auto derived = store_->write("system/derive", derive_everything);
+      return derived ? Status() : derived.error();
+    }
+    lease_ = make_shared_lease(*store_, *shared, clock_, name, {}, [] {
+      spdlog::error("another process has started under this server's name: this one ends");
+      kill(getpid(), SIGTERM);  // to the process: the thread that waits for it takes it
+    });
+    // A new version's rules hold for what is there already from when a server of it is the holder.
+    lease_->on_change([this](bool held) {
+      if (!held) return;
+      const auto derived = store_->write("system/derive", lease_->fenced(derive_everything));
+      if (!derived) spdlog::warn("derive: {}", derived.error().message());
+    });
+    return {};
+  }
+
   static pb::Access access_of(pb::Role role) {
     return role == pb::ROLE_ADMIN      ? pb::ACCESS_ADMIN
            : role == pb::ROLE_OPERATOR ? pb::ACCESS_OPERATOR
@@ -162,9 +191,12 @@ class Server final : public Quartermaster {
   Status watch_nodes() {
     HealthTimes times;
     times.interval = options_.heartbeat;
-    ASSIGN_OR_RETURN(health_, HealthMonitor::start(*store_, clock_, times));
+    ASSIGN_OR_RETURN(health_, HealthMonitor::start(*store_, clock_, times, lease_.get()));
     Sessions::Options options;
     options.heartbeat = options_.heartbeat;
+    options.server = lease_->server();
+    if (is_shared_)
+      options.report_of = [this](const std::string& server) { return lease_->report_of(server); };
     options.sign = signer();
     options.on_alive = [this](const std::string& node) {
       if (!is_unplugged(node)) health_->heartbeat(node);
@@ -173,6 +205,7 @@ class Server final : public Quartermaster {
       if (!is_unplugged(node)) health_->report(node, report);
     };
     ASSIGN_OR_RETURN(sessions_, Sessions::start(*store_, clock_, plans_, std::move(options)));
+    lease_->set_report([this] { return sessions_->report(); });
     desk_ = std::make_unique<JoinDesk>(*store_, clock_, signer(), authority_->certificate_pem());
     return {};
   }
@@ -208,7 +241,8 @@ class Server final : public Quartermaster {
     }
     const ConfigureStep configure{*configurator_, advertised(), authority_->certificate_pem()};
     const ConvergeStep converge{*sessions_};
-    operations_ = std::make_unique<Operations>(*store_, clock_, options_.state / "operations");
+    operations_ = std::make_unique<Operations>(*store_, clock_, options_.state / "operations",
+                                               Operations::Options{.lease = lease_.get()});
     operations_->register_type(
         "apply",
         {{"provision", "machine", [provision](OperationContext& c) { return provision.run(c); }},
@@ -251,9 +285,16 @@ class Server final : public Quartermaster {
   }
 
   void add_methods() {
-    const Fleet fleet{
-        *store_,      clock_, plans_, *sessions_, *operations_, *machines_, options_.simulated,
-        clock_.wall(), *contexts_, *token_desk_};
+    const Fleet fleet{*store_,
+                      clock_,
+                      plans_,
+                      *sessions_,
+                      *operations_,
+                      *machines_,
+                      options_.simulated,
+                      clock_.wall(),
+                      *contexts_,
+                      *token_desk_};
     add_fleet_methods(api_, fleet);
     add_account_methods(api_, fleet);
     add_login_methods(api_, fleet, *login_desk_);
@@ -385,6 +426,8 @@ class Server final : public Quartermaster {
   std::optional<Authentication> authentication_;
   NodePlans plans_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<Lease> lease_;
+  bool is_shared_ = false;
   const std::unique_ptr<WebClient> web_ = make_web_client();
   std::unique_ptr<TokenDesk> token_desk_;
   std::unique_ptr<ContextDirectory> contexts_;

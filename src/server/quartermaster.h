@@ -17,6 +17,10 @@ struct QuartermasterOptions {
   // REST over TLS with the server's certificate; kAuto: where REST listens on more than this host.
   enum class RestTls { kAuto, kOn, kOff };
   RestTls rest_tls = RestTls::kAuto;
+  // Empty: SQLite in the state folder. Else a PostgreSQL database, which several servers may use.
+  std::string store;
+  // This server's name among several; empty: "<host>:<port of gRPC>".
+  std::string replica;
   // "address:port" that agents dial; empty: where gRPC listens.
   std::string advertise;
   // frameworks-hostd's socket; unused when simulated.
