@@ -119,8 +119,8 @@ Edit with_operation(const Fleet& fleet, const Caller& caller, const Edit& edit,
                     std::shared_ptr<PlannedChange> outcome,
                     std::shared_ptr<std::string> operation) {
   const Unfinished unfinished = unfinished_work(*fleet.store.snapshot());
-  *operation = unfinished.running;
   return [=](Transaction& transaction) -> Status {
+    *operation = unfinished.running;  // anew: the edit may run again
     RETURN_IF_ERROR(edit(transaction));
     if (unfinished.incomplete || changes_anything(*outcome))
       *operation = Operations::enqueue(transaction, "apply", 0, caller.name);
