@@ -5,7 +5,10 @@
 #include <boost/json/object.hpp>
 #include <filesystem>
 #include <map>
+#include <set>
+#include <thread>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "config/system/ansible_configurator.h"
 #include "config/system/fake_configurator.h"
@@ -87,6 +90,40 @@ class AnsibleSubject final : public Subject {
   std::unique_ptr<Configurator> configurator_;
 };
 
+// Looks at every process's arguments and environment, which others on a host can see, while it
+// lives.
+class ProcessWatch {
+ public:
+  explicit ProcessWatch(std::vector<std::string> texts) : texts_(std::move(texts)) {
+    thread_ = std::jthread([this](const std::stop_token& stop) {
+      do {
+        look();
+      } while (system_clock().sleep_for(std::chrono::milliseconds(2), stop));
+    });
+  }
+  // Those of the texts that were seen.
+  std::set<std::string> end() {
+    thread_.request_stop();
+    thread_.join();
+    return seen_;
+  }
+
+ private:
+  void look() {
+    std::error_code error;
+    for (fs::directory_iterator at("/proc", error), last; !error && at != last; at.increment(error))
+      for (const char* file : {"cmdline", "environ"}) {
+        const auto content = read_file(at->path() / file);
+        for (const std::string& text : texts_)
+          if (content && content->find(text) != std::string::npos) seen_.insert(text);
+      }
+  }
+
+  const std::vector<std::string> texts_;
+  std::set<std::string> seen_;
+  std::jthread thread_;
+};
+
 template <typename T>
 class ConfiguratorContract : public ::testing::Test {
  protected:
@@ -135,9 +172,16 @@ TYPED_TEST(ConfiguratorContract, AHostThatFailsIsNamedWithItsErrorAndHoldsUpNoOt
 TYPED_TEST(ConfiguratorContract, HandsOverJoinTokensAndNeverTellsThem) {
   auto run = this->run({{"a", ""}, {"b", ""}});
   run.join_tokens = {{"a", "secret-of-a"}};
+  ProcessWatch watch({"secret-of-a", "variables.json"});
   const auto outcome = this->subject_.configurator().configure(run);
+  const auto seen = watch.end();
   ASSERT_TRUE(outcome) << outcome.error().text();
   EXPECT_TRUE(outcome->converged()) << outcome->error();
+  EXPECT_FALSE(seen.contains("secret-of-a"));
+  // What is among the arguments was seen: the watch works.
+  if (std::is_same_v<TypeParam, AnsibleSubject>) {
+    EXPECT_TRUE(seen.contains("variables.json"));
+  }
   EXPECT_EQ(read_file(this->subject_.tokens() / "a.token").value_or(""), "secret-of-a");
   EXPECT_EQ(fs::status(this->subject_.tokens() / "a.token").permissions() & fs::perms::all,
             fs::perms::owner_read | fs::perms::owner_write);
