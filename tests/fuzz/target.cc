@@ -11,6 +11,7 @@ const std::vector<FuzzTarget>& fuzz_targets() {
     add_agent_targets(out);
     add_http_targets(out);
     add_model_targets(out);
+    add_openid_targets(out);
     add_text_targets(out);
     std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return out;
