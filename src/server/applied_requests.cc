@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "model/json.h"
+#include "store/sealed_fields.h"
 
 namespace frameworks {
 namespace {
@@ -48,15 +49,21 @@ std::vector<ResourceKey> AppliedRequests::expired() {
   return out;
 }
 
+std::string AppliedRequests::digest_of(const Resource& record, const SealKeys* seal) {
+  if (seal == nullptr) return record.as<pb::AppliedRequest>().spec().digest();
+  const Result<Resource> open = open_fields(*seal, record);
+  return open ? open->as<pb::AppliedRequest>().spec().digest() : std::string();
+}
+
 Edit AppliedRequests::once(const RequestPtr& request, const Edit& edit,
                            const std::shared_ptr<const std::string>& operation) {
   const auto over = std::make_shared<const std::vector<ResourceKey>>(expired());
-  return [=](Transaction& transaction) -> Status {
+  return [=, seal = seal_](Transaction& transaction) -> Status {
     const Snapshot& snapshot = transaction.snapshot();
     if (const Resource* found = snapshot.find(request->key)) {
       const auto& record = found->as<pb::AppliedRequest>();
       if (!is_over(record, transaction.time())) {
-        if (record.spec().digest() != request->digest)
+        if (digest_of(*found, seal.get()) != request->digest)
           return Error::invalid(
               {{{}, 0, "", "requestId", "was used for another request: choose a new one"}});
         request->known = record;

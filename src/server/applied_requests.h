@@ -20,8 +20,9 @@ class AppliedRequests {
   static constexpr size_t kMostPlan = 16 << 10;
   static constexpr std::chrono::hours kKept{24};
 
-  // Both outlive it.
-  AppliedRequests(Store& store, Clock& clock) : store_(store), clock_(clock) {}
+  // Both outlive it. `seal`: the store's.
+  AppliedRequests(Store& store, Clock& clock, std::shared_ptr<const SealKeys> seal)
+      : store_(store), clock_(clock), seal_(std::move(seal)) {}
 
   // One request on its way through a transaction.
   struct Request {
@@ -45,9 +46,12 @@ class AppliedRequests {
 
  private:
   [[nodiscard]] std::vector<ResourceKey> expired();
+  // Empty when it does not open.
+  static std::string digest_of(const Resource& record, const SealKeys* seal);
 
   Store& store_;
   Clock& clock_;
+  std::shared_ptr<const SealKeys> seal_;
   std::atomic<int64_t> swept_{0};  // seconds of Unix time
 };
 

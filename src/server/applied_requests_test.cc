@@ -87,8 +87,13 @@ TEST_F(RequestIdTest, WhatWasRefusedOrOnlyPlannedIsNotRemembered) {
 class AppliedRequestsTest : public ::testing::Test {
  protected:
   AppliedRequestsTest()
-      : store_(std::move(*Store::open(std::move(*open_sqlite_log(":memory:")), clock_, {}))),
-        requests_(*store_, clock_) {}
+      : store_(std::move(*Store::open(std::move(*open_sqlite_log(":memory:")), clock_, sealed()))),
+        requests_(*store_, clock_, seal_) {}
+  Store::Options sealed() {
+    Store::Options options;
+    options.seal = seal_;
+    return options;
+  }
 
   // True when the edit ran.
   Result<bool> apply(const std::string& id, const std::string& plan = "gold") {
@@ -108,6 +113,7 @@ class AppliedRequestsTest : public ::testing::Test {
   size_t kept() { return store_->snapshot()->count(kind_of<pb::AppliedRequest>()); }
 
   ManualClock clock_;
+  const std::shared_ptr<const SealKeys> seal_ = std::make_shared<const SealKeys>(SealKeys::make());
   std::unique_ptr<Store> store_;
   AppliedRequests requests_;
 };
@@ -117,6 +123,8 @@ TEST_F(AppliedRequestsTest, AreKeptForADayAndThenTakenAway) {
   clock_.advance(std::chrono::hours(23));
   EXPECT_FALSE(*apply("one"));
   EXPECT_FALSE(apply("one", "silver"));
+  const auto record = store_->snapshot()->list<pb::AppliedRequest>().front();
+  EXPECT_TRUE(is_sealed(record->spec().digest())) << record->spec().digest();
   clock_.advance(std::chrono::hours(2));
   EXPECT_TRUE(*apply("one", "silver"));
   EXPECT_TRUE(*apply("two"));

@@ -244,7 +244,7 @@ Status change_fleet(const Fleet& fleet, const Caller& caller, const Edit& edit, 
 }
 
 void add_fleet_methods(Api& api, const Fleet& fleet) {
-  const auto requests = std::make_shared<AppliedRequests>(fleet.store, fleet.clock);
+  const auto requests = std::make_shared<AppliedRequests>(fleet.store, fleet.clock, fleet.seal);
   api.add<pb::GetRequest, pb::GetResponse>(
       "frameworks.v1.Fleet/Get", Runs::kInline,
       [&store = fleet.store](const Caller& caller, const auto& request, auto& response) {

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "base/seal.h"
 #include "control/operations.h"
 #include "machine/provisioning/machines.h"
 #include "runtime/access/login_desk.h"
@@ -30,6 +31,8 @@ struct Fleet {
   WallTime started{};
   ContextDirectory& contexts;
   TokenDesk& tokens;
+  // What Store::Options.seal is.
+  std::shared_ptr<const SealKeys> seal{};
 };
 
 // As whom a handler writes.
@@ -45,8 +48,8 @@ void add_operation_methods(Api& api, const Fleet& fleet);
 void add_inventory_methods(Api& api, const Fleet& fleet);
 void add_orchestration_methods(Api& api, const Fleet& fleet);
 
-// Plans the edit, or writes it together with the operation that brings the world there. `outcome` is
-// what the edit fills (see plan.h).
+// Plans the edit, or writes it together with the operation that brings the world there. `outcome`
+// is what the edit fills (see plan.h).
 Status change_fleet(const Fleet& fleet, const Caller& caller, const Edit& edit, bool dry_run,
                     const std::shared_ptr<PlannedChange>& outcome, pb::ApplyResponse& response);
 

@@ -141,7 +141,7 @@ class Server final : public Quartermaster {
         const SecretKeys keys,
         SecretKeys::load(options_.state, options_.rotate_secrets ? Rotate::kYes : Rotate::kNo));
     Store::Options store;
-    store.seal = keys.ring();
+    store.seal = seal_ = keys.ring();
     ASSIGN_OR_RETURN(store_, Store::open(std::move(log), clock_, store, derive));
     RETURN_IF_ERROR(keys.settle(*store_));
     // Again, for the one that may be new.
@@ -294,7 +294,8 @@ class Server final : public Quartermaster {
                       options_.simulated,
                       clock_.wall(),
                       *contexts_,
-                      *token_desk_};
+                      *token_desk_,
+                      seal_};
     add_fleet_methods(api_, fleet);
     add_account_methods(api_, fleet);
     add_login_methods(api_, fleet, *login_desk_);
@@ -389,8 +390,8 @@ class Server final : public Quartermaster {
     ASSIGN_OR_RETURN(const KeyAndCertificate server, authority_->issue_server(names, addresses));
     const TlsIdentity identity{server.key_pem, server.certificate_pem,
                                authority_->certificate_pem()};
-    // Of what may be open a quarter is REST's and five eighths are gRPC's; the rest is for files and
-    // programs.
+    // Of what may be open a quarter is REST's and five eighths are gRPC's; the rest is for files
+    // and programs.
     const int files = raise_file_limit();
     RestLimits limits;
     limits.connections = std::max(64, files / 4);
@@ -425,6 +426,7 @@ class Server final : public Quartermaster {
   std::optional<Authority> authority_;
   std::optional<Authentication> authentication_;
   NodePlans plans_;
+  std::shared_ptr<const SealKeys> seal_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Lease> lease_;
   bool is_shared_ = false;
