@@ -229,7 +229,7 @@ Cost bare_cost(const std::filesystem::path& folder, int count, std::chrono::seco
     clients.push_back(std::make_unique<GrpcClient>(
         loop, bare.port(), &tls,
         GrpcClient::Events{[&](uint32_t, std::string_view) { ++answers; }, nullptr},
-        Wire::From{source_of(i), {}}));
+        From{source_of(i), {}}));
     streams.push_back(clients.back()->call("/hold", {}, "hello", GrpcClient::Side::kStaysOpen));
     if (i % 100 == 99) wait(i - 300);
   }

@@ -52,13 +52,15 @@ class ClientTls {
   EVP_PKEY* key_ = nullptr;
 };
 
+// Where a connection comes from.
+struct From {
+  std::string address{};      // e.g. "127.0.0.2"; empty: any
+  std::string certificate{};  // PEM, of the key that ClientTls has; empty: none
+};
+
 // A connection of bytes. Ends the process with a message when it breaks: then nothing was measured.
 class Wire : public Loop::Handler {
  public:
-  struct From {
-    std::string address{};         // e.g. "127.0.0.2"; empty: any
-    std::string certificate{};     // PEM, of the key that ClientTls has; empty: none
-  };
   Wire(Loop& loop, int port, const ClientTls* tls, const From& from = {});
   ~Wire() override;
   Wire(const Wire&) = delete;

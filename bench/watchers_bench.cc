@@ -9,6 +9,8 @@
 #include "client.h"
 #include "figure.h"
 #include "fleet_maker.h"
+#include "frameworks/v1/fleet_api.pb.h"
+#include "frameworks/v1/tenants_api.pb.h"
 
 namespace frameworks::bench {
 namespace {
