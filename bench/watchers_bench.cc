@@ -1,6 +1,7 @@
 // A change at 10,000 watchers: by gRPC, and by server-sent events, from the real server; beside it a
 // bare gRPC server that pushes as many bytes to as many streams.
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <unordered_set>
 
@@ -203,7 +204,16 @@ void by_events(const ServerProcess& server, const std::string& token, int count,
   report("events", count, took, memory, {1.0}, "the aim: nothing else was run beside it");
 }
 
+// As many connections as this process may have at all.
+void raise_files() {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 void run() {
+  raise_files();
   const int count = env_or("FW_BENCH_WATCHERS", 10'000);
   FleetSize size;
   size.tenants = 1000;
@@ -222,9 +232,13 @@ void run() {
   }
   const ServerProcess server(state, {}, {"--heartbeat", "3600s"});
   by_grpc(server, directory->path(), token, count, from);
-  // The server gives half of the files that it may open to REST.
-  const int files = static_cast<int>(sysconf(_SC_OPEN_MAX));
-  by_events(server, token, std::min(count, files / 2 - 200), from);
+  // The server gives a quarter of the files that it may open to REST.
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  const int most = static_cast<int>(std::min<rlim_t>(files.rlim_max / 4, 1'000'000)) - 100;
+  if (most < count)
+    say(fmt::format("ulimit -Hn is {}: {} event streams instead of {}", files.rlim_max, most, count));
+  by_events(server, token, std::min(count, most), from);
 }
 
 }  // namespace
