@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/table.h"
+#include "frameworks/v1/lease.pb.h"
 #include "model/json.h"
 
 namespace frameworks::cli {
@@ -27,7 +28,19 @@ std::string list_waiting(const pb::PlaneStatus& plane) {
   return out;
 }
 
-void print_status(const Context& context, const pb::StatusResponse& status) {
+// Who of several servers holds the lease; empty: the server is alone.
+std::string lease_holder(Client& client) {
+  pb::GetRequest request;
+  request.set_kind("Lease");
+  request.set_name("servers");
+  const auto found = client.call(client.fleet(), &pb::Fleet::StubInterface::Get, request);
+  pb::Lease lease;
+  if (!found || !found->resource().UnpackTo(&lease)) return {};
+  return lease.spec().holder().empty() ? "nobody" : lease.spec().holder();
+}
+
+void print_status(const Context& context, const pb::StatusResponse& status,
+                  const std::string& holder) {
   const Terminal& terminal = context.terminal;
   if (status.simulated())
     terminal.out << terminal.paint(Colour::kYellow,
@@ -43,6 +56,7 @@ void print_status(const Context& context, const pb::StatusResponse& status) {
   terminal.out << fmt::format("revision   {}{}\n", status.revision(), written);
   terminal.out << fmt::format("server     {}, up {}\n", status.server_version(),
                               human_duration(std::chrono::seconds(status.uptime().seconds())));
+  if (!holder.empty()) terminal.out << fmt::format("lease      held by {}\n", holder);
   terminal.out << fmt::format("nodes      {}\n", counts_text(status.nodes()));
   terminal.out << fmt::format("instances  {}\n\n", counts_text(status.instances()));
   Table table({"PLANE", "CONVERGED", "SLOWEST", "WAITING"});
@@ -78,7 +92,7 @@ Command status_command() {
           if (context.json)
             context.terminal.out << pretty_json(to_json(status)) << "\n";
           else
-            print_status(context, status);
+            print_status(context, status, lease_holder(*client));
           return kExitOk;
         };
       },
