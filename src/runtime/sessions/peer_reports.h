@@ -25,7 +25,7 @@ struct ReportedWait {
 struct PeerReport {
   // Plans are as of this revision.
   Revision planned = 0;
-  std::vector<ReportedWait> waiting;
+  std::vector<ReportedWait> waiting{};
   // There are more than `waiting` tells.
   bool truncated = false;
 
