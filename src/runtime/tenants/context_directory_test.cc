@@ -132,6 +132,9 @@ TEST_F(ContextDirectoryTest, AContextKeepsItsRevisionWhileOtherThingsChange) {
   auto heartbeat = node_in("eu", "eu-1", pb::HEALTH_HEALTHY);
   heartbeat.mutable_status()->mutable_agent()->set_version("2");
   put(heartbeat);
+  auto told = grant("acme", "eu");
+  told.mutable_status()->set_state(pb::GRANT_STATE_ACTIVE);
+  put(told);
   EXPECT_EQ(revision("acme"), before.revision());
   EXPECT_GT(revision("other"), others) << "its cluster changed later";
 }
@@ -184,6 +187,12 @@ TEST_F(ContextDirectoryTest, AGrantThatRunsOutIsNoLongerToldAndIsANewRevision) {
   EXPECT_EQ(get("acme").clusters_size(), 1);
   EXPECT_GT(revision("acme"), before);
   EXPECT_LE(revision("acme"), later);
+  // The grant's status is written when it ran out: from then on this is the last change.
+  expiring.mutable_status()->set_state(pb::GRANT_STATE_EXPIRED);
+  const Revision told = put(expiring);
+  EXPECT_EQ(revision("acme"), told);
+  const auto forgetful = std::move(*ContextDirectory::start(*store_));
+  EXPECT_GE(forgetful->find("acme")->revision, told);
 }
 
 TEST_F(ContextDirectoryTest, FindsByEveryNameAndNotByOneThatWasGivenUp) {

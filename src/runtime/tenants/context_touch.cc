@@ -1,6 +1,7 @@
 #include "runtime/tenants/context_touch.h"
 
 #include <google/protobuf/util/message_differencer.h>
+#include <google/protobuf/util/time_util.h>
 
 #include <string>
 
@@ -33,6 +34,17 @@ bool same_tenant(const pb::Tenant& a, const pb::Tenant& b) {
         a.status().domains(i).state() != b.status().domains(i).state())
       return false;
   return true;
+}
+
+// Also the same when only its status was written, unless the grant ran out in between: from that
+// write on the context is known to be another one.
+bool same_grant(const pb::Grant& a, const pb::Grant& b) {
+  const auto ran_out = [](const pb::Grant& grant) {
+    return grant.spec().has_expire_time() &&
+           grant.metadata().update_time() >= grant.spec().expire_time();
+  };
+  return a.metadata().has_delete_time() == b.metadata().has_delete_time() &&
+         same(a.spec(), b.spec()) && ran_out(a) == ran_out(b);
 }
 
 bool same_node(const pb::Node& a, const pb::Node& b) {
@@ -78,7 +90,7 @@ ContextTouch touched_contexts(const Snapshot& after, const Change& change) {
   if (key.kind == "Tenant") {
     if (!unchanged<pb::Tenant>(change, same_tenant)) out.marks.push_back(tenant_mark(key.name));
   } else if (key.kind == "Grant") {
-    out.marks.push_back(tenant_mark(key.tenant));
+    if (!unchanged<pb::Grant>(change, same_grant)) out.marks.push_back(tenant_mark(key.tenant));
   } else if (key.kind == "Cluster") {
     if (!unchanged<pb::Cluster>(change, same_spec)) out.marks.push_back(cluster_mark(key.name));
   } else if (key.kind == "Service") {
