@@ -2,6 +2,7 @@
 
 #include <map>
 #include <set>
+#include <span>
 
 #include "frameworks/v1/options.pb.h"
 #include "model/json.h"
@@ -96,9 +97,13 @@ const json::value* at(const json::value& root, std::string_view first, std::stri
              : nullptr;
 }
 
-}  // namespace
+struct Part {
+  std::string_view first;
+  std::string_view second;
+};
 
-std::vector<pb::FieldChange> diff(const Message* before, const Message* after) {
+std::vector<pb::FieldChange> diff_parts(const Message* before, const Message* after,
+                                        std::span<const Part> parts) {
   std::vector<pb::FieldChange> out;
   // Compared with the secrets, so that a changed one is seen; told without them.
   const auto load = [](const Message* message, Secrets secrets) {
@@ -109,14 +114,28 @@ std::vector<pb::FieldChange> diff(const Message* before, const Message* after) {
   const json::value old_masked = load(before, Secrets::kMask);
   const json::value new_masked = load(after, Secrets::kMask);
   Differ differ(out);
-  const auto part = [&](std::string_view first, std::string_view second, const std::string& path) {
+  for (const auto& [first, second] : parts) {
+    std::string path(first);
+    if (!second.empty()) path += "." + std::string(second);
     differ.compare(path, at(old_open, first, second), at(new_open, first, second),
                    at(old_masked, first, second), at(new_masked, first, second));
-  };
-  part("metadata", "labels", "metadata.labels");
-  part("metadata", "annotations", "metadata.annotations");
-  part("spec", {}, "spec");
+  }
   return out;
+}
+
+}  // namespace
+
+std::vector<pb::FieldChange> diff(const Message* before, const Message* after) {
+  constexpr Part kParts[] = {{"metadata", "labels"}, {"metadata", "annotations"}, {"spec", {}}};
+  return diff_parts(before, after, kParts);
+}
+
+std::vector<pb::FieldChange> diff_all(const Message& before, const Message& after) {
+  constexpr Part kParts[] = {{"metadata", "uid"},         {"metadata", "labels"},
+                             {"metadata", "annotations"}, {"metadata", "finalizers"},
+                             {"metadata", "deleteTime"},  {"spec", {}},
+                             {"status", {}}};
+  return diff_parts(&before, &after, kParts);
 }
 
 }  // namespace frameworks

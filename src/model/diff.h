@@ -12,5 +12,8 @@ namespace frameworks {
 // null: deleted. Lists of plain values are compared whole, lists of messages entry by entry. Values
 // are JSON text; a secret reads "(secret)" on the sides where it is set.
 std::vector<pb::FieldChange> diff(const Message* before, const Message* after);
+// The same of status too, and of the metadata that says what became of the resource: uid,
+// finalizers, deletion time.
+std::vector<pb::FieldChange> diff_all(const Message& before, const Message& after);
 
 }  // namespace frameworks

@@ -7,6 +7,7 @@
 #include "frameworks/v1/node.pb.h"
 #include "frameworks/v1/service.pb.h"
 #include "frameworks/v1/tenant.pb.h"
+#include "model/delta.h"
 #include "model/diff.h"
 #include "model/documents.h"
 #include "model/json.h"
@@ -197,6 +198,52 @@ TEST(Diff, SeesAChangedSecretAndShowsNeither) {
   (*before.mutable_spec()->mutable_data())["password"] = "old";
   (*after.mutable_spec()->mutable_data())["password"] = "new";
   EXPECT_EQ(text_of(diff(&before, &after)), "spec.data.password: \"(secret)\" => \"(secret)\"\n");
+}
+
+std::string text_of(const Resource& before, const Resource& after) {
+  const Delta what = delta(before, after);
+  const auto changes = diff(before ? before.kind() : after.kind(), what.before, what.after);
+  EXPECT_TRUE(changes) << changes.error().text();
+  return text_of(*changes);
+}
+
+TEST(Delta, KeepsOnlyWhatDiffers) {
+  const Resource before =
+      only_document(
+          "apiVersion: frameworks/v1\nkind: Service\nmetadata: {name: a, labels: {x: '1', y: '2'}}\n"
+          "spec: {role: a, ports: [{name: http, port: 80}], dependsOn: [b]}\n")
+          .resource;
+  const Resource after =
+      only_document(
+          "apiVersion: frameworks/v1\nkind: Service\nmetadata: {name: a, labels: {x: '3', y: '2'}}\n"
+          "spec: {role: a, ports: [{name: http, port: 80}], dependsOn: [b, c]}\n")
+          .resource;
+  EXPECT_EQ(text_of(before, after),
+            "metadata.labels.x: \"1\" => \"3\"\nspec.dependsOn: [\"b\"] => [\"b\",\"c\"]\n");
+  EXPECT_LT(delta(before, after).after.size(), 24u);
+  EXPECT_EQ(delta(before, before).before + delta(before, before).after, "");
+  EXPECT_EQ(text_of({}, before),
+            "metadata.labels.x:  => \"1\"\nmetadata.labels.y:  => \"2\"\nspec.role:  => \"a\"\n"
+            "spec.ports[0].name:  => \"http\"\nspec.ports[0].port:  => 80\n"
+            "spec.dependsOn:  => [\"b\"]\n");
+}
+
+TEST(Delta, TellsOfAChangedSecretWithoutIt) {
+  pb::Secret before;
+  before.mutable_metadata()->set_name("db");
+  (*before.mutable_spec()->mutable_data())["changed"] = "s3cret-old";
+  (*before.mutable_spec()->mutable_data())["same"] = "s3cret-same";
+  (*before.mutable_spec()->mutable_data())["gone"] = "s3cret-gone";
+  pb::Secret after = before;
+  (*after.mutable_spec()->mutable_data())["changed"] = "s3cret-new";
+  (*after.mutable_spec()->mutable_data())["added"] = "s3cret-added";
+  after.mutable_spec()->mutable_data()->erase("gone");
+  const Delta what = delta(Resource::of(before), Resource::of(after));
+  EXPECT_EQ((what.before + what.after).find("s3cret"), std::string::npos);
+  EXPECT_EQ(text_of(Resource::of(before), Resource::of(after)),
+            "spec.data.changed: \"(secret)\" => \"(secret)\"\n"
+            "spec.data.gone: \"(secret)\" => \n"
+            "spec.data.added:  => \"(secret)\"\n");
 }
 
 TEST(Pack, RefusesWhatIsNoKind) {

@@ -1,6 +1,8 @@
 #include "model/pack.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include "model/registry.h"
 
@@ -26,6 +28,20 @@ Result<Resource> unpack(const google::protobuf::Any& any) {
   if (!message->ParseFromString(any.value()))
     return Error(Code::kInvalidArgument, fmt::format("the bytes are no {}", kind->name));
   return Resource(*kind, std::shared_ptr<const Message>(std::move(message)));
+}
+
+std::string deterministic_bytes(const Message& message) {
+  std::string out;
+  google::protobuf::io::StringOutputStream stream(&out);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  CHECK(message.SerializeToCodedStream(&coded));
+  coded.Trim();
+  return out;
+}
+
+bool same_bytes(const Message& a, const Message& b) {
+  return a.ByteSizeLong() == b.ByteSizeLong() && deterministic_bytes(a) == deterministic_bytes(b);
 }
 
 }  // namespace frameworks

@@ -12,6 +12,7 @@
 #include "frameworks/v1/node.pb.h"
 #include "frameworks/v1/options.pb.h"
 #include "frameworks/v1/service.pb.h"
+#include "model/delta.h"
 #include "model/diff.h"
 #include "model/documents.h"
 #include "model/json.h"
@@ -155,6 +156,60 @@ std::unique_ptr<Message> any_message(const Kind& kind) {
   std::unique_ptr<Message> out = kind.make();
   RC_ASSERT(out->ParseFromString(message->SerializeAsString()));
   return out;
+}
+
+// Set to something that can be searched for, wherever there is a secret.
+void mark_secrets(Message& message, const std::string& mark) {
+  const auto* type = message.GetDescriptor();
+  const auto* r = message.GetReflection();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const FieldDescriptor* field = type->field(i);
+    const bool secret = field->options().GetExtension(pb::rules).secret();
+    if (secret && !field->is_repeated()) {
+      r->SetString(&message, field, mark);
+    } else if (secret && field->is_map()) {
+      for (int k = 0; k < r->FieldSize(message, field); ++k) {
+        Message* pair = r->MutableRepeatedMessage(&message, field, k);
+        pair->GetReflection()->SetString(pair, field->message_type()->map_value(), mark);
+      }
+    } else if (field->message_type() != nullptr && !field->is_map()) {
+      if (field->is_repeated()) {
+        for (int k = 0; k < r->FieldSize(message, field); ++k)
+          mark_secrets(*r->MutableRepeatedMessage(&message, field, k), mark);
+      } else if (r->HasField(message, field)) {
+        mark_secrets(*r->MutableMessage(&message, field), mark);
+      }
+    }
+  }
+}
+
+// What a delta tells is what the diff of the whole messages tells, of every kind; and no secret.
+TEST(DeltaProperty, TellsWhatTheWholeDiffTells) {
+  for (const Kind& kind : all_kinds()) {
+    EXPECT_TRUE(rc::check(kind.name + ": delta and diff agree", [&] {
+      std::shared_ptr<Message> before = any_message(kind);
+      std::shared_ptr<Message> after = any_message(kind);
+      mark_secrets(*before, "s3cret-a");
+      mark_secrets(*after, "s3cret-b");
+      if (*rc::gen::arbitrary<bool>()) after->MergeFrom(*before);
+      const auto bytes = [&](const Message& message) { return deterministic_bytes(message); };
+      const Delta what = delta(Resource(kind, before), Resource(kind, after));
+      RC_ASSERT(what.before.find("s3cret") == std::string::npos);
+      RC_ASSERT(what.after.find("s3cret") == std::string::npos);
+      const auto told = diff(kind, what.before, what.after);
+      if (!told) RC_FAIL(told.error().text());
+      const auto status = kind.descriptor->FindFieldByName("status");
+      if (what.status_left_out) {
+        before->GetReflection()->ClearField(before.get(), status);
+        after->GetReflection()->ClearField(after.get(), status);
+      }
+      const auto whole = diff_all(*before, *after);
+      RC_ASSERT(told->size() == whole.size());
+      for (size_t i = 0; i < whole.size(); ++i)
+        if (bytes((*told)[i]) != bytes(whole[i]))
+          RC_FAIL((*told)[i].DebugString() + "\n" + whole[i].DebugString());
+    }));
+  }
 }
 
 TEST(JsonProperty, EveryKindSurvivesTheRoundTripThroughJsonAndYaml) {
