@@ -1,10 +1,9 @@
 #include "store/draft.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/time_util.h>
 
 #include "base/text.h"
+#include "model/pack.h"
 #include "model/registry.h"
 #include "store/sealed_fields.h"
 
@@ -14,21 +13,6 @@ namespace {
 google::protobuf::Timestamp timestamp(WallTime time) {
   return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(
       std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count());
-}
-
-// Maps serialise in any order unless told otherwise.
-std::string deterministic_bytes(const Message& message) {
-  std::string out;
-  google::protobuf::io::StringOutputStream stream(&out);
-  google::protobuf::io::CodedOutputStream coded(&stream);
-  coded.SetSerializationDeterministic(true);
-  CHECK(message.SerializeToCodedStream(&coded));
-  coded.Trim();
-  return out;
-}
-
-bool same(const Message& a, const Message& b) {
-  return a.ByteSizeLong() == b.ByteSizeLong() && deterministic_bytes(a) == deterministic_bytes(b);
 }
 
 const Message& spec_of(const Kind& kind, const Message& message) {
@@ -61,7 +45,7 @@ std::unique_ptr<Message> copy(const Message& message) {
 bool same_content(const Resource& a, const Resource& b) {
   const std::unique_ptr<Message> other = copy(b.message());
   keep_store_fields(a.metadata(), b.kind().mutable_metadata(*other));
-  return same(a.message(), *other);
+  return same_bytes(a.message(), *other);
 }
 
 }  // namespace
@@ -83,7 +67,7 @@ void Draft::put(Resource resource) {
   pb::Metadata& metadata = kind.mutable_metadata(*message);
   if (current != nullptr) {
     keep_store_fields(current->metadata(), metadata);
-    if (same(*message, current->message())) return;
+    if (same_bytes(*message, current->message())) return;
   }
   const ResourceKey key = resource.key();
   const Touched& touched = touch(key, current);
@@ -94,7 +78,7 @@ void Draft::put(Resource resource) {
     metadata.clear_delete_time();
   } else if (touched.before && touched.before.metadata().uid() == metadata.uid()) {
     // Counted from before the transaction: two writes of one are one change.
-    const bool differs = !same(spec_of(kind, touched.before.message()), spec_of(kind, *message));
+    const bool differs = !same_bytes(spec_of(kind, touched.before.message()), spec_of(kind, *message));
     metadata.set_generation(touched.before.metadata().generation() + (differs ? 1 : 0));
   }
   metadata.set_revision(working_.revision() + 1);

@@ -25,6 +25,7 @@ struct FakeDisk {
     Snapshot objects;  // as of the newest forgotten revision or later
     std::vector<Change> changes;
     Revision forgotten = 0;
+    std::map<int64_t, AuditRow> audit;
   };
   Locked<Content> content;
   // Of the shared logs on it that are open.
@@ -46,7 +47,7 @@ class FakeLog : public Log {
     });
   }
 
-  Status append(std::span<const Change> changes) override {
+  Status append(std::span<const Change> changes, std::span<const AuditRow> audit) override {
     return disk_->content.with([&](FakeDisk::Content& content) -> Status {
       const Revision newest = newest_of(content);
       Revision revision = newest;
@@ -60,6 +61,7 @@ class FakeLog : public Log {
         content.changes.push_back(change);
         content.changes.back().before = Resource();
       }
+      for (const AuditRow& row : audit) content.audit[row.position] = row;
       return {};
     });
   }
@@ -89,6 +91,37 @@ class FakeLog : public Log {
       content.forgotten = std::max(content.forgotten, limit);
       std::erase_if(content.changes,
                     [&](const Change& change) { return change.revision <= content.forgotten; });
+      return {};
+    });
+  }
+
+  Result<std::vector<AuditRow>> read_audit(const AuditRange& range, size_t limit) override {
+    return disk_->content.with([&](const FakeDisk::Content& content) {
+      std::vector<AuditRow> out;
+      size_t bytes = 0;
+      const auto take = [&](const AuditRow& row) {
+        out.push_back(row);
+        bytes += row.record.size();
+        return out.size() < limit && bytes < kAuditBytes;
+      };
+      auto from = content.audit.lower_bound(range.from);
+      auto to = content.audit.lower_bound(range.to);
+      if (limit == 0 || range.from >= range.to) return out;
+      if (range.newest_first) {
+        while (to != from && take((--to)->second)) continue;
+      } else {
+        while (from != to && take((from++)->second)) continue;
+      }
+      return out;
+    });
+  }
+
+  Status cut_audit(int64_t position) override {
+    return disk_->content.with([&](FakeDisk::Content& content) -> Status {
+      auto end = content.audit.lower_bound(position);
+      if (end == content.audit.begin()) return {};
+      (--end)->second.record.clear();
+      content.audit.erase(content.audit.begin(), end);
       return {};
     });
   }
@@ -126,8 +159,8 @@ class FakeSharedLog final : public FakeLog, public SharedLog {
     own_ = snapshot->revision();
     return snapshot;
   }
-  Status append(std::span<const Change> changes) override {
-    Status done = FakeLog::append(changes);
+  Status append(std::span<const Change> changes, std::span<const AuditRow> audit) override {
+    Status done = FakeLog::append(changes, audit);
     const Revision first = changes.front().revision;
     if (!done && first > own_ && first <= newest())
       return Error(Code::kAborted, "another server was first");
@@ -220,10 +253,10 @@ class FaultyLog final : public Log {
       : inner_(std::move(inner)), faults_(std::move(faults)) {}
 
   Result<Snapshot> load() override { return inner_->load(); }
-  Status append(std::span<const Change> changes) override {
+  Status append(std::span<const Change> changes, std::span<const AuditRow> audit) override {
     const Fault fault = faults_->get();
     if (fault == Fault::kBeforeAppend || fault == Fault::kEverything) return full();
-    RETURN_IF_ERROR(inner_->append(changes));
+    RETURN_IF_ERROR(inner_->append(changes, audit));
     if (fault == Fault::kAfterAppend)
       return Error(Code::kUnavailable, "the connection was lost in mid-commit");
     return {};
@@ -237,6 +270,14 @@ class FaultyLog final : public Log {
     return inner_->compact(upto);
   }
   SharedLog* shared() override { return inner_->shared(); }
+  Result<std::vector<AuditRow>> read_audit(const AuditRange& range, size_t limit) override {
+    if (faults_->get() == Fault::kEverything) return full();
+    return inner_->read_audit(range, limit);
+  }
+  Status cut_audit(int64_t position) override {
+    if (faults_->get() == Fault::kEverything) return full();
+    return inner_->cut_audit(position);
+  }
 
  private:
   static Error full() { return Error(Code::kResourceExhausted, "the disk is full"); }

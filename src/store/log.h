@@ -4,6 +4,7 @@
 // process writes, with PostgreSQL any number. Both pass the same contract suite (log_contract.h).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -37,6 +38,27 @@ struct Change {
   Resource after;   // empty: deleted
 };
 
+// Rows of a log are keyed by revision and their place in it: revision * 2^20 + place.
+inline constexpr int kPlaceBits = 20;
+constexpr int64_t first_position(Revision revision) { return revision << kPlaceBits; }
+constexpr Revision revision_of(int64_t position) { return position >> kPlaceBits; }
+constexpr int64_t place_of(int64_t position) { return position & ((1 << kPlaceBits) - 1); }
+
+// An entry of the audit log; audit_chain.h says what its bytes are. The log keeps them as given.
+struct AuditRow {
+  int64_t position = 0;  // that of its change
+  std::string record;    // empty: an anchor, all before and itself were cut off, or never written
+  std::string hash;      // 32 bytes
+
+  bool operator==(const AuditRow&) const = default;
+};
+// Rows with from <= position < to.
+struct AuditRange {
+  int64_t from = 0;
+  int64_t to = INT64_MAX;
+  bool newest_first = false;
+};
+
 class SharedLog;
 
 class Log {
@@ -45,20 +67,31 @@ class Log {
   // Everything that is current; also tells the newest revision. Called first, and again where what
   // read() would have to tell is forgotten.
   virtual Result<Snapshot> load() = 0;
-  // Appends changes in one transaction; on disk when it returns. The first has the revision after
-  // the newest, and none is left out. kAborted: another server was first, and nothing was written.
-  // Any other error does not tell whether it was: read() does. kFailedPrecondition: the revisions
-  // do not follow what is there. kResourceExhausted: the disk is full.
-  virtual Status append(std::span<const Change> changes) = 0;
+  // Appends changes, and rows of the audit log, in one transaction; on disk when it returns. The
+  // first change has the revision after the newest, and none is left out. kAborted: another server
+  // was first, and nothing was written. Any other error does not tell whether it was: read() does.
+  // kFailedPrecondition: the revisions do not follow what is there. kResourceExhausted: the disk is
+  // full.
+  virtual Status append(std::span<const Change> changes, std::span<const AuditRow> audit) = 0;
   // Up to `limit` revisions' changes after `after`, in order. kOutOfRange when some of them were
   // compacted. Threadsafe. Change::before is not filled.
   virtual Result<std::vector<Change>> read(Revision after, size_t limit) = 0;
   // Brings the current table up to date and forgets changes up to `upto`. Threadsafe; appends go on
   // beside it.
   virtual Status compact(Revision upto) = 0;
+  // At most `limit` rows of the audit log, in order, and fewer when they are large (about 4 MiB in
+  // all); none only when the range has none. Threadsafe. Compaction leaves them alone. A log that
+  // was made before there was an audit log begins with an anchor at first_position(the revision it
+  // had), with a hash of zeros.
+  virtual Result<std::vector<AuditRow>> read_audit(const AuditRange& range, size_t limit) = 0;
+  // Forgets the rows before `position`, a part at a time; of the newest of them the record only, so
+  // that the log begins with an anchor at any time. Threadsafe; appends go on beside it.
+  virtual Status cut_audit(int64_t position) = 0;
   // What several servers need of it (shared_log.h); null: nobody else can use this log.
   virtual SharedLog* shared() { return nullptr; }
 };
+// What read_audit() gives at most of a large log, but for the row that exceeds it.
+inline constexpr size_t kAuditBytes = size_t{4} << 20;
 
 // One file (and SQLite's own -wal and -shm beside it), locked against other processes:
 // kFailedPrecondition when one has it. `path` ":memory:" keeps everything in memory (for tests).

@@ -53,6 +53,29 @@ inline std::string text_of(const Snapshot& snapshot) {
   return out;
 }
 
+// Rows as a store would chain them, from the changes themselves.
+inline std::vector<AuditRow> audit_rows(const std::vector<Change>& changes) {
+  std::vector<AuditRow> out;
+  int64_t position = 0;
+  for (const Change& change : changes) {
+    position = std::max(position + 1, first_position(change.revision));
+    out.push_back({position, change.key.name + std::string("\0\xff", 2),
+                   std::string(31, 'h') + static_cast<char>(change.revision)});
+  }
+  return out;
+}
+
+// "3.0:a 4.0:- 4.1:b": revision, place and name of audit rows; an anchor has none.
+inline std::string text_of(const std::vector<AuditRow>& rows) {
+  std::string out;
+  for (const AuditRow& row : rows) {
+    out += (out.empty() ? "" : " ") + std::to_string(revision_of(row.position)) + "." +
+           std::to_string(place_of(row.position)) + ":";
+    out += row.record.empty() ? "-" : row.record.substr(0, row.record.size() - 2);
+  }
+  return out;
+}
+
 template <typename Place>
 class LogContract : public testing::Test {
  protected:
@@ -71,12 +94,17 @@ class LogContract : public testing::Test {
     open();
   }
   void append(const std::vector<Change>& changes) {
-    const Status status = log_->append(changes);
+    const Status status = log_->append(changes, audit_rows(changes));
     ASSERT_TRUE(status) << status.error().text();
   }
   std::string read(Revision after, size_t limit) {
     const auto changes = log_->read(after, limit);
     return changes ? text_of(*changes) : std::string(code_name(changes.error().code()));
+  }
+
+  std::string audit(const AuditRange& range, size_t limit) {
+    const auto rows = log_->read_audit(range, limit);
+    return rows ? text_of(*rows) : rows.error().text();
   }
 
   Place place_;
@@ -125,12 +153,12 @@ TYPED_TEST_P(LogContract, AReadChangeSaysWhoAndWhenAndWhat) {
 TYPED_TEST_P(LogContract, RevisionsThatDoNotAscendAreRefusedAndNothingIsWritten) {
   for (Revision r = 1; r <= 5; ++r) this->append({tenant_change(r, "a", "free")});
   for (const Revision revision : {Revision{4}, Revision{5}}) {
-    const Status again = this->log_->append(std::vector{tenant_change(revision, "a", "pro")});
+    const Status again = this->log_->append(std::vector{tenant_change(revision, "a", "pro")}, {});
     ASSERT_FALSE(again);
     EXPECT_EQ(again.error().code(), Code::kFailedPrecondition);
   }
-  const Status backwards =
-      this->log_->append(std::vector{tenant_change(7, "b", "pro"), tenant_change(6, "c", "pro")});
+  const std::vector<Change> changes = {tenant_change(7, "b", "pro"), tenant_change(6, "c", "pro")};
+  const Status backwards = this->log_->append(changes, {});
   ASSERT_FALSE(backwards);
   EXPECT_EQ(backwards.error().code(), Code::kFailedPrecondition);
   EXPECT_EQ(this->read(4, 10), "5:a=free");
@@ -215,6 +243,85 @@ TYPED_TEST_P(LogContract, AppendsReadsAndCompactionsGoOnBesideEachOther) {
             "600: t0=600 t1=591 t2=592 t3=593 t4=594 t5=595 t6=596 t7=597 t8=598 t9=599");
 }
 
+TYPED_TEST_P(LogContract, AuditRowsComeWithTheirChangesAndOutliveCompaction) {
+  const std::vector<Change> first = {tenant_change(1, "a", "free"), tenant_change(1, "b", "free")};
+  this->append(first);
+  this->append({tenant_change(2, "c", "pro"), tenant_change(3, "a", "")});
+  ASSERT_TRUE(this->log_->compact(3));
+  this->open();
+  EXPECT_EQ(this->audit({}, 10), "1.0:a 1.1:b 2.0:c 3.0:a");
+  const auto rows = this->log_->read_audit({}, 2);
+  ASSERT_TRUE(rows);
+  EXPECT_EQ(*rows, audit_rows(first)) << "bytes as they were given";
+}
+
+TYPED_TEST_P(LogContract, AnAppendThatIsRefusedLeavesNoAuditRow) {
+  const std::vector<Change> changes = {tenant_change(1, "a", "free")};
+  this->append(changes);
+  ASSERT_FALSE(this->log_->append(changes, audit_rows({tenant_change(2, "b", "pro")})));
+  EXPECT_EQ(this->audit({}, 10), "1.0:a");
+}
+
+TYPED_TEST_P(LogContract, AuditRowsAreReadByRangeFromBothEnds) {
+  for (Revision r = 1; r <= 5; ++r)
+    this->append({tenant_change(r, "a", "p"), tenant_change(r, "b", "p")});
+  EXPECT_EQ(this->audit({first_position(2) + 1, first_position(4)}, 10), "2.1:b 3.0:a 3.1:b");
+  EXPECT_EQ(this->audit({first_position(2) + 1, first_position(4)}, 2), "2.1:b 3.0:a");
+  EXPECT_EQ(this->audit({0, first_position(4), true}, 3), "3.1:b 3.0:a 2.1:b");
+  EXPECT_EQ(this->audit({0, INT64_MAX, true}, 1), "5.1:b");
+  EXPECT_EQ(this->audit({first_position(6)}, 10), "");
+  EXPECT_EQ(this->audit({first_position(4), first_position(2)}, 10), "");
+}
+
+TYPED_TEST_P(LogContract, LargeAuditRowsAreReadAFewAtATime) {
+  for (Revision r = 1; r <= 4; ++r) {
+    const std::vector<Change> changes = {tenant_change(r, "a", "p")};
+    std::vector<AuditRow> rows = audit_rows(changes);
+    rows[0].record = std::string(kAuditBytes / 2, static_cast<char>(r));
+    ASSERT_TRUE(this->log_->append(changes, rows));
+  }
+  const auto rows = this->log_->read_audit({}, 100);
+  ASSERT_TRUE(rows);
+  EXPECT_EQ(rows->size(), 2u);
+  EXPECT_EQ(this->log_->read_audit({rows->back().position + 1}, 100)->size(), 2u);
+}
+
+TYPED_TEST_P(LogContract, WhatIsCutOffTheAuditLogLeavesAnAnchor) {
+  ASSERT_TRUE(this->log_->cut_audit(first_position(9)));
+  EXPECT_EQ(this->audit({}, 10), "");
+  for (Revision r = 1; r <= 5; ++r)
+    this->append({tenant_change(r, "a", "p"), tenant_change(r, "b", "p")});
+  const std::vector<AuditRow> before = *this->log_->read_audit({}, 100);
+  ASSERT_TRUE(this->log_->cut_audit(first_position(4)));
+  this->open();
+  EXPECT_EQ(this->audit({}, 10), "3.1:- 4.0:a 4.1:b 5.0:a 5.1:b");
+  EXPECT_EQ(this->log_->read_audit({}, 1)->front().hash, before[5].hash);
+  for (const int64_t again : {first_position(4), first_position(2), int64_t{0}}) {
+    ASSERT_TRUE(this->log_->cut_audit(again));
+    EXPECT_EQ(this->audit({}, 2), "3.1:- 4.0:a") << again;
+  }
+  this->append({tenant_change(6, "c", "p")});
+  ASSERT_TRUE(this->log_->cut_audit(first_position(6)));
+  EXPECT_EQ(this->audit({}, 10), "5.1:- 6.0:c");
+  EXPECT_EQ(this->read(4, 10), "5:a=p 5:b=p 6:c=p") << "changes are another matter";
+}
+
+TYPED_TEST_P(LogContract, ManyAuditRowsAreCutOffBesideAppends) {
+  std::vector<Change> changes;
+  for (int i = 0; i < 3'000; ++i) changes.push_back(tenant_change(1, "t" + std::to_string(i), "p"));
+  this->append(changes);
+  std::jthread cutter([this] {
+    const Status done = this->log_->cut_audit(first_position(1) + 2'500);
+    EXPECT_TRUE(done);
+  });
+  for (Revision r = 2; r <= 100; ++r) this->append({tenant_change(r, "a", "p")});
+  cutter.join();
+  const auto rows = this->log_->read_audit({}, 10'000);
+  ASSERT_TRUE(rows);
+  ASSERT_EQ(rows->size(), 501u + 99u);
+  EXPECT_EQ(text_of(std::vector<AuditRow>(rows->begin(), rows->begin() + 2)), "1.2499:- 1.2500:t2500");
+}
+
 REGISTER_TYPED_TEST_SUITE_P(LogContract, ANewLogIsTheEmptyFleetAtRevisionZero,
                             WhatWasAppendedIsThereAfterOpeningAgain,
                             ChangesAreReadInOrderByWholeRevisions, AReadChangeSaysWhoAndWhenAndWhat,
@@ -223,6 +330,11 @@ REGISTER_TYPED_TEST_SUITE_P(LogContract, ANewLogIsTheEmptyFleetAtRevisionZero,
                             CompactionOfEverythingAndMoreKeepsRevisionAndTime,
                             CompactionOfNothingChangesNothing,
                             ManyChangesOfOneTransactionKeepTheirOrder,
-                            AppendsReadsAndCompactionsGoOnBesideEachOther);
+                            AppendsReadsAndCompactionsGoOnBesideEachOther,
+                            AuditRowsComeWithTheirChangesAndOutliveCompaction,
+                            AnAppendThatIsRefusedLeavesNoAuditRow,
+                            AuditRowsAreReadByRangeFromBothEnds, LargeAuditRowsAreReadAFewAtATime,
+                            WhatIsCutOffTheAuditLogLeavesAnAnchor,
+                            ManyAuditRowsAreCutOffBesideAppends);
 
 }  // namespace frameworks

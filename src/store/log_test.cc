@@ -50,7 +50,8 @@ struct HarmlessPlace {
 INSTANTIATE_TYPED_TEST_SUITE_P(FaultyWithoutFaults, LogContract, HarmlessPlace);
 
 Status append_tenant(Log& log, Revision revision, const std::string& plan) {
-  return log.append(std::vector{tenant_change(revision, "a", plan)});
+  const std::vector<Change> changes = {tenant_change(revision, "a", plan)};
+  return log.append(changes, audit_rows(changes));
 }
 
 TEST(SqliteLog, OneInMemoryIsAsGoodAsAFileUntilItIsClosed) {
@@ -118,9 +119,11 @@ TEST(SqliteLog, ATornWalIsAPrefixOfWholeTransactions) {
   auto log = place.open();
   ASSERT_TRUE(log->load());
   constexpr Revision kLast = 40;
-  for (Revision r = 1; r <= kLast; ++r)
-    ASSERT_TRUE(log->append(std::vector{tenant_change(r, "a", std::to_string(r)),
-                                        tenant_change(r, "b", std::to_string(r))}));
+  for (Revision r = 1; r <= kLast; ++r) {
+    const std::vector<Change> changes = {tenant_change(r, "a", std::to_string(r)),
+                                         tenant_change(r, "b", std::to_string(r))};
+    ASSERT_TRUE(log->append(changes, audit_rows(changes)));
+  }
   const std::string database = *read_file(place.path());
   const std::string wal = *read_file(place.path() + "-wal");
   Revision most = 0;
@@ -136,6 +139,7 @@ TEST(SqliteLog, ATornWalIsAPrefixOfWholeTransactions) {
     ASSERT_TRUE(loaded) << loaded.error().text();
     const Revision r = loaded->revision();
     EXPECT_EQ(text_of(*loaded), r == 0 ? "0:" : fmt::format("{0}: a={0} b={0}", r)) << cut;
+    EXPECT_EQ((*log_after)->read_audit({}, 1'000)->size(), static_cast<size_t>(2 * r)) << cut;
     EXPECT_GE(r, most) << "a longer remainder had less in it";
     if (cut % 2 == 1) most = std::max(most, r);
   }

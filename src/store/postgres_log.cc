@@ -51,6 +51,18 @@ Result<Change> parse_change(const PostgresRows& rows, int row) {
   return change;
 }
 
+// The parameters $13 to $15 of an append: the columns of `audit`.
+void add_columns(std::span<const AuditRow> audit, PostgresParameters& to) {
+  std::vector<int64_t> positions;
+  std::vector<std::string_view> records, hashes;
+  for (const AuditRow& row : audit) {
+    positions.push_back(row.position);
+    records.emplace_back(row.record);
+    hashes.emplace_back(row.hash);
+  }
+  to.add_array(positions).add_bytes_array(records).add_bytes_array(hashes);
+}
+
 // The parameters $5 to $12 of an append: the columns of `changes`.
 void add_columns(std::span<const Change> changes, PostgresParameters& to) {
   std::vector<int64_t> revisions, places, times;
@@ -75,7 +87,11 @@ void add_columns(std::span<const Change> changes, PostgresParameters& to) {
 constexpr const char* kAppend =
     "WITH turn AS ("
     "  UPDATE frameworks.head SET revision = $2, time_us = $3"
-    "  WHERE id = 1 AND revision = $1 AND least_writer <= $4 RETURNING id) "
+    "  WHERE id = 1 AND revision = $1 AND least_writer <= $4 RETURNING id), "
+    "audited AS ("
+    "  INSERT INTO frameworks.audit (position, record, hash)"
+    "  SELECT a.position, a.record, a.hash FROM unnest($13, $14, $15)"
+    "  AS a (position, record, hash) WHERE EXISTS (SELECT 1 FROM turn)) "
     "INSERT INTO frameworks.changes "
     "(revision, place, time_us, actor, kind, tenant, name, message) "
     "SELECT c.revision, c.place, c.time_us, c.actor, c.kind, c.tenant, c.name, c.message "
@@ -95,11 +111,16 @@ class PostgresLog final : public Log, public SharedLog {
   Result<Snapshot> load() override {
     return read_.with_again([&](Postgres& connection) { return load(connection); });
   }
-  Status append(std::span<const Change> changes) override;
+  Status append(std::span<const Change> changes, std::span<const AuditRow> audit) override;
   Result<std::vector<Change>> read(Revision after, size_t limit) override {
     return read_.with_again([&](Postgres& connection) { return read(connection, after, limit); });
   }
   Status compact(Revision upto) override;
+  Result<std::vector<AuditRow>> read_audit(const AuditRange& range, size_t limit) override {
+    return read_.with_again(
+        [&](Postgres& connection) { return read_audit(connection, range, limit); });
+  }
+  Status cut_audit(int64_t position) override;
   SharedLog* shared() override { return this; }
 
   void follow(std::function<void()> changed) override { follower_.start(std::move(changed)); }
@@ -122,7 +143,11 @@ class PostgresLog final : public Log, public SharedLog {
   Result<Snapshot> load(Postgres& connection);
   Status load_objects(Postgres& connection, SnapshotLoader& loader);
   static Result<std::vector<Change>> read(Postgres& connection, Revision after, size_t limit);
-  Status append(Postgres& connection, std::span<const Change> changes);
+  Status append(Postgres& connection, std::span<const Change> changes,
+                std::span<const AuditRow> audit);
+  static Result<std::vector<AuditRow>> read_audit(Postgres& connection, const AuditRange& range,
+                                                  size_t limit);
+  static Result<int64_t> cut_audit_once(Postgres& connection, int64_t position);
   Status explain_refusal(Postgres& connection, Revision first);
   static Result<std::vector<ServerBeat>> beats(Postgres& connection);
   static Result<bool> compact_once(Postgres& connection);
@@ -240,7 +265,8 @@ Status PostgresLog::explain_refusal(Postgres& connection, Revision first) {
                            first, newest));
 }
 
-Status PostgresLog::append(Postgres& connection, std::span<const Change> changes) {
+Status PostgresLog::append(Postgres& connection, std::span<const Change> changes,
+                           std::span<const AuditRow> audit) {
   const Revision first = changes.front().revision;
   PostgresParameters parameters;
   parameters.add(first - 1)
@@ -248,13 +274,14 @@ Status PostgresLog::append(Postgres& connection, std::span<const Change> changes
       .add(to_us(changes.back().time))
       .add(kPostgresVersion);
   add_columns(changes, parameters);
+  add_columns(audit, parameters);
   ASSIGN_OR_RETURN(const PostgresRows inserted, connection.execute(kAppend, parameters));
   if (inserted.affected() == 0) return explain_refusal(connection, first);
   CHECK(inserted.affected() == static_cast<int64_t>(changes.size()));
   return std::exchange(in_turn_, false) ? connection.run("COMMIT") : Status();
 }
 
-Status PostgresLog::append(std::span<const Change> changes) {
+Status PostgresLog::append(std::span<const Change> changes, std::span<const AuditRow> audit) {
   Revision revision = newest_;
   for (const Change& change : changes) {
     if (change.revision < revision || change.revision == newest_)
@@ -263,7 +290,7 @@ Status PostgresLog::append(std::span<const Change> changes) {
     revision = change.revision;
   }
   const Status done =
-      append_.with([&](Postgres& connection) { return append(connection, changes); });
+      append_.with([&](Postgres& connection) { return append(connection, changes, audit); });
   end_turn();
   RETURN_IF_ERROR(done);
   newest_ = revision;
@@ -355,6 +382,60 @@ Status PostgresLog::compact(Revision upto) {
       return forget_once(connection, upto);
     }));
     if (!more) return {};
+  }
+}
+
+Result<std::vector<AuditRow>> PostgresLog::read_audit(Postgres& connection, const AuditRange& range,
+                                                      size_t limit) {
+  const char* order = range.newest_first ? "DESC" : "ASC";
+  // What exceeds kAuditBytes stays in the database.
+  ASSIGN_OR_RETURN(
+      const PostgresRows rows,
+      connection.execute(
+          fmt::format("SELECT position, record, hash FROM ("
+                      "  SELECT position, record, hash, sum(octet_length(record))"
+                      "  OVER (ORDER BY position {0}) - octet_length(record) AS ahead FROM ("
+                      "    SELECT position, record, hash FROM frameworks.audit"
+                      "    WHERE position >= $1 AND position < $2"
+                      "    ORDER BY position {0} LIMIT $3) AS page) AS summed "
+                      "WHERE ahead < {1} ORDER BY position {0}",
+                      order, kAuditBytes),
+          PostgresParameters().add(range.from).add(range.to).add(
+              static_cast<int64_t>(std::min<size_t>(limit, INT32_MAX)))));
+  std::vector<AuditRow> out;
+  out.reserve(static_cast<size_t>(rows.count()));
+  for (int row = 0; row < rows.count(); ++row)
+    out.push_back({rows.integer(row, 0), std::string(rows.text(row, 1)),
+                   std::string(rows.text(row, 2))});
+  return out;
+}
+
+// The position of the anchor afterwards; 0: there is nothing before `position`.
+Result<int64_t> PostgresLog::cut_audit_once(Postgres& connection, int64_t position) {
+  ASSIGN_OR_RETURN(PostgresTransaction transaction, PostgresTransaction::begin(connection));
+  ASSIGN_OR_RETURN(const PostgresRows last,
+                   connection.execute("SELECT max(position) FROM (SELECT position "
+                                      "FROM frameworks.audit WHERE position < $1 "
+                                      "ORDER BY position LIMIT $2) AS part",
+                                      PostgresParameters().add(position).add(kCompactRows)));
+  if (last.count() == 0 || last.is_null(0, 0)) return 0;
+  const int64_t anchor = last.integer(0, 0);
+  RETURN_IF_ERROR(connection.execute("DELETE FROM frameworks.audit WHERE position < $1",
+                                     PostgresParameters().add(anchor)));
+  RETURN_IF_ERROR(connection.execute("UPDATE frameworks.audit SET record = '' WHERE position = $1",
+                                     PostgresParameters().add(anchor)));
+  RETURN_IF_ERROR(transaction.commit());
+  return anchor;
+}
+
+Status PostgresLog::cut_audit(int64_t position) {
+  int64_t done = 0;
+  while (true) {
+    ASSIGN_OR_RETURN(const int64_t anchor, upkeep_.with([&](Postgres& connection) {
+      return cut_audit_once(connection, position);
+    }));
+    if (anchor == done) return {};
+    done = anchor;
   }
 }
 

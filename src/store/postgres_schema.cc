@@ -25,7 +25,7 @@ INSERT INTO frameworks.schema_version VALUES (1, 0) ON CONFLICT DO NOTHING;
 //
 // `changes` is the log. `head` has its end, and is the lock that appends queue for. `objects` is
 // the fleet as of revision `objects_revision`; what is newer is replayed from the log. Changes up
-// to `forgotten` are no longer there. Columns of text compare bytes: other orders change with the
+// to `forgotten` are no longer there. `audit` is keyed by revision * 2^20 + place. Columns of text compare bytes: other orders change with the
 // operating system, and break indexes.
 constexpr const char* kSteps[kPostgresVersion] = {
     R"sql(
@@ -60,6 +60,11 @@ CREATE TABLE IF NOT EXISTS frameworks.marks (
   forgotten INT8 NOT NULL
 );
 INSERT INTO frameworks.marks VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS frameworks.audit (
+  position INT8 PRIMARY KEY,
+  record BYTEA NOT NULL,
+  hash BYTEA NOT NULL
+);
 CREATE TABLE IF NOT EXISTS frameworks.servers (
   name TEXT PRIMARY KEY,
   incarnation TEXT NOT NULL,

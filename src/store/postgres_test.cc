@@ -44,7 +44,8 @@ std::unique_ptr<Log> loaded(const std::string& conninfo, bool notify = true) {
 }
 
 Status append_tenant(Log& log, Revision revision, const std::string& name) {
-  return log.append(std::vector{tenant_change(revision, name, "pro")});
+  const std::vector<Change> changes = {tenant_change(revision, name, "pro")};
+  return log.append(changes, audit_rows(changes));
 }
 
 TEST_F(PostgresLogTest, WhoAppendsSecondIsToldSoAndHasWrittenNothing) {

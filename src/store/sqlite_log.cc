@@ -30,8 +30,6 @@ constexpr int kWalPages = 1024;
 // Rows that upkeep writes while an append may be waiting: about two milliseconds.
 constexpr size_t kUpkeepRows = 256;
 
-constexpr int64_t first_position(Revision revision) { return revision << kPlaceBits; }
-constexpr Revision revision_of(int64_t position) { return position >> kPlaceBits; }
 
 constexpr std::string_view kChangeColumns = "position, time_us, actor, kind, tenant, name, message";
 
@@ -64,12 +62,13 @@ struct Connections {
 
 class SqliteLog final : public Log {
  public:
-  SqliteLog(Connections connections, SqliteStatement insert)
+  SqliteLog(Connections connections, SqliteStatement insert, SqliteStatement insert_audit)
       : lock_(std::move(connections.lock)),
         append_(std::move(connections.append)),
         read_(std::move(connections.read)),
         upkeep_(std::move(connections.upkeep)),
-        insert_(std::move(insert)) {
+        insert_(std::move(insert)),
+        insert_audit_(std::move(insert_audit)) {
     sqlite3_wal_hook(append_.handle(), &SqliteLog::on_wal, this);
     wal_mover_ = std::jthread([this](const std::stop_token& stop) { move_wal(stop); });
   }
@@ -79,9 +78,11 @@ class SqliteLog final : public Log {
   }
 
   Result<Snapshot> load() override;
-  Status append(std::span<const Change> changes) override;
+  Status append(std::span<const Change> changes, std::span<const AuditRow> audit) override;
   Result<std::vector<Change>> read(Revision after, size_t limit) override;
   Status compact(Revision upto) override;
+  Result<std::vector<AuditRow>> read_audit(const AuditRange& range, size_t limit) override;
+  Status cut_audit(int64_t position) override;
 
  private:
   // What compact() writes into `objects`: the last change of each resource.
@@ -112,6 +113,7 @@ class SqliteLog final : public Log {
   Sqlite upkeep_;
 
   SqliteStatement insert_;
+  SqliteStatement insert_audit_;
 
   std::mutex wal_mutex_;
   std::condition_variable_any wal_grown_;
@@ -171,7 +173,7 @@ Status SqliteLog::insert_change(int64_t position, const Change& change) {
   return insert_.run();
 }
 
-Status SqliteLog::append(std::span<const Change> changes) {
+Status SqliteLog::append(std::span<const Change> changes, std::span<const AuditRow> audit) {
   const WriteTurn::Hold turn = turn_.for_append();
   ASSIGN_OR_RETURN(SqliteWrite write, SqliteWrite::begin(append_));
   Revision revision = newest_;
@@ -186,6 +188,10 @@ Status SqliteLog::append(std::span<const Change> changes) {
                    fmt::format("more than {} changes in one transaction", 1 << kPlaceBits));
     revision = change.revision;
     RETURN_IF_ERROR(insert_change(first_position(revision) + place, change));
+  }
+  for (const AuditRow& row : audit) {
+    insert_audit_.bind(1, row.position).bind_bytes(2, row.record).bind_bytes(3, row.hash);
+    RETURN_IF_ERROR(insert_audit_.run());
   }
   RETURN_IF_ERROR(write.commit());
   newest_ = revision;
@@ -299,6 +305,48 @@ Status SqliteLog::forget(Revision upto) {
   }
 }
 
+Result<std::vector<AuditRow>> SqliteLog::read_audit(const AuditRange& range, size_t limit) {
+  std::lock_guard lock(read_mutex_);
+  ASSIGN_OR_RETURN(SqliteStatement rows,
+                   read_.prepare(fmt::format("SELECT position, record, hash FROM audit "
+                                             "WHERE position >= ? AND position < ? "
+                                             "ORDER BY position {} LIMIT ?",
+                                             range.newest_first ? "DESC" : "ASC")));
+  rows.bind(1, range.from).bind(2, range.to).bind(3, static_cast<int64_t>(limit));
+  std::vector<AuditRow> out;
+  size_t bytes = 0;
+  while (bytes < kAuditBytes) {
+    ASSIGN_OR_RETURN(const bool row, rows.step());
+    if (!row) break;
+    out.push_back({rows.integer(0), std::string(rows.bytes(1)), std::string(rows.bytes(2))});
+    bytes += out.back().record.size();
+  }
+  return out;
+}
+
+Status SqliteLog::cut_audit(int64_t position) {
+  std::lock_guard lock(upkeep_mutex_);
+  // The last of the next part becomes the anchor; those before go with the anchor they had.
+  const std::string last = fmt::format(
+      "SELECT max(position) FROM (SELECT position FROM audit WHERE position < {} "
+      "ORDER BY position LIMIT {})",
+      position, kUpkeepRows);
+  int64_t done = 0;
+  while (true) {
+    const WriteTurn::Hold turn = turn_.for_upkeep();
+    ASSIGN_OR_RETURN(SqliteWrite write, SqliteWrite::begin(upkeep_));
+    ASSIGN_OR_RETURN(const int64_t anchor, upkeep_.number(last));
+    if (anchor == done) return {};
+    RETURN_IF_ERROR(upkeep_.execute(
+        fmt::format("DELETE FROM audit WHERE position < {0};"
+                    "UPDATE audit SET record = x'' WHERE position = {0}",
+                    anchor)
+            .c_str()));
+    RETURN_IF_ERROR(write.commit());
+    done = anchor;
+  }
+}
+
 int SqliteLog::on_wal(void* self, sqlite3*, const char*, int pages) {
   auto& log = *static_cast<SqliteLog*>(self);
   {
@@ -362,9 +410,12 @@ Result<std::unique_ptr<Log>> open_log(Fd lock, const std::string& name) {
   ASSIGN_OR_RETURN(SqliteStatement insert,
                    append.prepare(fmt::format(
                        "INSERT INTO changes ({}) VALUES (?, ?, ?, ?, ?, ?, ?)", kChangeColumns)));
+  ASSIGN_OR_RETURN(
+      SqliteStatement insert_audit,
+      append.prepare("INSERT INTO audit (position, record, hash) VALUES (?, ?, ?)"));
   return std::make_unique<SqliteLog>(
       Connections{std::move(lock), std::move(append), std::move(read), std::move(upkeep)},
-      std::move(insert));
+      std::move(insert), std::move(insert_audit));
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 #include <thread>
 
 #include "base/log.h"
+#include "store/audit_chain.h"
+#include "store/audit_retention.h"
 #include "store/change_window.h"
 #include "store/draft.h"
 #include "store/poke_list.h"
@@ -52,13 +54,15 @@ class SubscriptionImpl final : public Subscription {
 
 class StoreImpl final : public Store {
  public:
-  StoreImpl(std::unique_ptr<Log> log, Clock& clock, Options options, Edit derive, Snapshot loaded)
+  StoreImpl(std::unique_ptr<Log> log, Clock& clock, Options options, Edit derive, Snapshot loaded,
+            AuditHead head)
       : log_(std::move(log)),
         clock_(clock),
         options_(options),
         derive_(std::move(derive)),
         shared_(log_->shared()),
-        window_(options.window, loaded.revision()) {
+        window_(options.window, loaded.revision()),
+        head_(std::move(head)) {
     publish(std::move(loaded));
     writer_ = std::jthread([this](const std::stop_token& stop) { write_loop(stop); });
     upkeep_ = std::jthread([this](const std::stop_token& stop) { upkeep_loop(stop); });
@@ -78,6 +82,9 @@ class StoreImpl final : public Store {
   Result<Committed> write(const Actor& actor, Edit edit) override;
   void write_async(Actor actor, Edit edit, std::function<void(Result<Committed>)> done) override;
   Result<Committed> dry_run(const Edit& edit, Snapshot* after) const override;
+  Result<std::vector<AuditRow>> read_audit(const AuditRange& range, size_t limit) const override {
+    return log_->read_audit(range, limit);
+  }
   Result<std::unique_ptr<Subscription>> subscribe(Revision from,
                                                   std::function<void()> poke) override;
 
@@ -124,7 +131,9 @@ class StoreImpl final : public Store {
   std::deque<Pending> queue_;
   bool behind_ = false;  // the log may have more than is published
 
-  // The writer thread's own: the last append failed, and may yet have reached the log.
+  // The writer thread's own: where the audit log has come to; the last append failed, and may yet
+  // have reached the log.
+  AuditHead head_;
   bool uncertain_ = false;
   bool failing_ = false;
 
@@ -228,11 +237,13 @@ Status StoreImpl::try_commit(const std::vector<Pending>& batch,
     RETURN_IF_ERROR(catch_up());
     return revision() == before ? Status() : Error(Code::kAborted, "other servers wrote");
   }
-  Status appended = log_->append(changes);
+  AuditHead head = head_;
+  Status appended = log_->append(changes, chain(changes, head));
   if (!appended && appended.error().code() == Code::kAborted) return appended;
   uncertain_ = !appended;
   note_health(appended);
   if (!appended) return appended;
+  head_ = std::move(head);
   for (const auto& result : results)
     if (result && !result->changes.empty()) window_.add(result->changes);
   publish(std::move(working));
@@ -282,6 +293,9 @@ Status StoreImpl::catch_up() {
   if (uncertain_ && working.revision() != before)
     spdlog::info("store: revisions {} to {} had reached the log after all", before + 1,
                  working.revision());
+  if (working.revision() != before) {
+    ASSIGN_OR_RETURN(head_, audit_head(*log_, working.revision()));
+  }
   uncertain_ = false;
   if (working.revision() == before) return {};
   publish(std::move(working));
@@ -315,6 +329,7 @@ Status StoreImpl::start_again() {
   ASSIGN_OR_RETURN(Snapshot loaded, log_->load());
   spdlog::warn("store: the fleet was loaded again: revisions {} to {} were missed", revision() + 1,
                loaded.revision());
+  ASSIGN_OR_RETURN(head_, audit_head(*log_, loaded.revision()));
   window_.start_again(loaded.revision());
   uncertain_ = false;
   publish(std::move(loaded));
@@ -347,6 +362,7 @@ void StoreImpl::trim_messages() {
 }
 
 void StoreImpl::upkeep_loop(const std::stop_token& stop) {
+  AuditRetention retention(*log_, clock_, options_.audit_keep);
   while (true) {
     {
       std::unique_lock lock(upkeep_mutex_);
@@ -356,6 +372,9 @@ void StoreImpl::upkeep_loop(const std::stop_token& stop) {
       if (compact) written_ = 0;
       lock.unlock();
       if (Snapshot::parsed_count() > options_.messages) trim_messages();
+      if (const Status status = retention.run(snapshot()->revision()); !status)
+        spdlog::warn("store: cutting the audit log will be tried again: {}",
+                     status.error().message());
       if (!compact) continue;
     }
     if (const Status status = log_->compact(revision() - options_.retain); !status)
@@ -416,8 +435,13 @@ Result<std::vector<Change>> SubscriptionImpl::next(size_t limit) {
 Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Log> log, Clock& clock, Options options,
                                            Edit derive) {
   ASSIGN_OR_RETURN(Snapshot loaded, log->load());
+  ASSIGN_OR_RETURN(AuditHead head, audit_head(*log, loaded.revision()));
+  if (revision_of(head.position) != loaded.revision())
+    spdlog::error("store: the audit log ends at revision {}, the fleet is at {}: run \"frameworks "
+                  "audit verify\"",
+                  revision_of(head.position), loaded.revision());
   return std::make_unique<StoreImpl>(std::move(log), clock, options, std::move(derive),
-                                     std::move(loaded));
+                                     std::move(loaded), std::move(head));
 }
 
 }  // namespace frameworks

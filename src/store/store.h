@@ -76,6 +76,8 @@ class Store {
     // Parsed messages that the process keeps; when there are more, all become bytes again and are
     // parsed when they are asked for.
     int64_t messages = 400'000;
+    // Entries of the audit log older than this are cut off, now and then; zero: kept for ever.
+    Duration audit_keep{};
     // Edits waiting at most; more are refused with kResourceExhausted.
     size_t queue = 65'536;
     // Seals fields that are kept sealed (sealed_fields.h). Null: they are kept as they are given.
@@ -101,6 +103,9 @@ class Store {
   virtual void write_async(Actor actor, Edit edit, std::function<void(Result<Committed>)> done) = 0;
   // What `edit` would change, without changing anything; the revision is the one it started from.
   virtual Result<Committed> dry_run(const Edit& edit, Snapshot* after) const = 0;
+  // Rows of the audit log, as Log::read_audit() gives them; they may be ahead of snapshot() for a
+  // moment. Each change has one (audit_chain.h), written in the transaction that wrote the change.
+  virtual Result<std::vector<AuditRow>> read_audit(const AuditRange& range, size_t limit) const = 0;
   // Changes after `from`. `poke` is called (on the writer thread, must not block) when there is
   // something new since the last next(). kOutOfRange: `from` is no longer, or not yet, known.
   // kUnavailable: another server may have told of it, and this one is still behind. The
