@@ -38,6 +38,12 @@ class FakeAgent {
     return ruleset_;
   }
 
+  // What it proves with who it is; empty until it has joined.
+  [[nodiscard]] KeyAndCertificate identity() const {
+    std::lock_guard lock(mutex_);
+    return {key_, certificate_};
+  }
+
  private:
   bool join(std::stop_token stop) {
     const auto path = state_ / "simulated" / (node_ + ".token");
@@ -53,6 +59,7 @@ class FakeAgent {
     const auto status =
         unary_call(*test_channel(port_, ca_), "frameworks.v1.Agents/Join", "", request, response);
     EXPECT_TRUE(status.ok()) << node_ << ": " << status.error_message();
+    std::lock_guard lock(mutex_);
     key_ = key->key_pem;
     certificate_ = response.certificate();
     return status.ok();

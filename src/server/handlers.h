@@ -1,6 +1,7 @@
 // The API's handlers, a service a file. Each function registers one service's methods.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -47,6 +48,9 @@ void add_machine_methods(Api& api, const Fleet& fleet);
 void add_operation_methods(Api& api, const Fleet& fleet);
 void add_inventory_methods(Api& api, const Fleet& fleet);
 void add_orchestration_methods(Api& api, const Fleet& fleet);
+void add_audit_methods(Api& api, const Fleet& fleet);
+// `state`: the folder with the server's keys.
+void add_backup_methods(Api& api, const Fleet& fleet, const std::filesystem::path& state);
 
 // Plans the edit, or writes it together with the operation that brings the world there. `outcome`
 // is what the edit fills (see plan.h).

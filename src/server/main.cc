@@ -10,6 +10,7 @@
 #include "server/metrics.h"
 #include "server/notify.h"
 #include "server/quartermaster.h"
+#include "server/restore.h"
 #include "store/postgres.h"
 
 namespace {
@@ -19,6 +20,7 @@ Examples:
   quartermaster --state /var/lib/frameworks --collection ansible --hostd /run/frameworks/hostd.sock
   quartermaster --state /tmp/fleet --machines simulated
   quartermaster --state /var/lib/frameworks --store postgresql://fleet@db-1,db-2/fleet
+  quartermaster restore fleet.backup --state /var/lib/frameworks
 
 The first start makes STATE/admin.token (the administrator's token) and STATE/ca.pem (the CA that
 clients trust). gRPC is TLS. REST is plain HTTP, and takes tokens from this host only, while it
@@ -62,7 +64,7 @@ frameworks::Status choose_store(const std::string& file, std::string& store) {
 
 void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
                      std::string& store_file, std::string& machines, std::string& heartbeat,
-                     std::string& log) {
+                     std::string& audit_keep, std::string& log) {
   app.footer(kExamples);
   app.set_version_flag("--version", FW_VERSION);
   app.add_option("--state", options.state, "Folder that holds everything to keep")->required();
@@ -106,21 +108,26 @@ void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
                "At this start make a new key for secrets, and seal all of them with it");
   app.add_option("--heartbeat", heartbeat, "How often nodes tell that they live, e.g. 1s, 10s")
       ->capture_default_str();
+  app.add_option("--audit-keep", audit_keep,
+                 "How long entries of the audit log are kept, e.g. 8760h [for ever]");
   app.add_option("--log", log, "debug, info, warn or error")->capture_default_str();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "restore")
+    return frameworks::restore_main(argc - 1, argv + 1);
   frameworks::QuartermasterOptions options;
   options.hostd = "/run/frameworks/hostd.sock";
   options.collection = "ansible";
   std::string machines = "hostd";
   std::string heartbeat = "1s";
+  std::string audit_keep;
   std::string log = "info";
   CLI::App app("Serves a fleet: its model, its plans, its nodes.", "quartermaster");
   std::string store_file;
-  declare_options(app, options, store_file, machines, heartbeat, log);
+  declare_options(app, options, store_file, machines, heartbeat, audit_keep, log);
   CLI11_PARSE(app, argc, argv);
 
   frameworks::init_logging("quartermaster", log);
@@ -136,6 +143,14 @@ int main(int argc, char** argv) {
     return 2;
   }
   options.heartbeat = *interval;
+  if (!audit_keep.empty()) {
+    const auto keep = frameworks::parse_duration(audit_keep);
+    if (!keep || *keep <= frameworks::Duration{}) {
+      spdlog::error("--audit-keep {}: not a duration such as 8760h", audit_keep);
+      return 2;
+    }
+    options.audit_keep = *keep;
+  }
 
   auto server = frameworks::Quartermaster::start(options);
   if (!server) {

@@ -142,6 +142,7 @@ class Server final : public Quartermaster {
         SecretKeys::load(options_.state, options_.rotate_secrets ? Rotate::kYes : Rotate::kNo));
     Store::Options store;
     store.seal = seal_ = keys.ring();
+    store.audit_keep = options_.audit_keep;
     ASSIGN_OR_RETURN(store_, Store::open(std::move(log), clock_, store, derive));
     RETURN_IF_ERROR(keys.settle(*store_));
     // Again, for the one that may be new.
@@ -305,6 +306,8 @@ class Server final : public Quartermaster {
     add_operation_methods(api_, fleet);
     add_inventory_methods(api_, fleet);
     add_orchestration_methods(api_, fleet);
+    add_audit_methods(api_, fleet);
+    add_backup_methods(api_, fleet, options_.state);
   }
 
   void add_metrics() {

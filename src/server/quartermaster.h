@@ -33,6 +33,8 @@ struct QuartermasterOptions {
   // Wrong tokens that an address may send at once, before it is told to wait.
   int64_t wrong_tokens = 100;
   Duration heartbeat = std::chrono::seconds(1);
+  // Entries of the audit log older than this are cut off; zero: kept for ever.
+  Duration audit_keep{};
 };
 
 class Quartermaster {
