@@ -27,6 +27,11 @@ const std::vector<Command>& all_commands() {
                                                  login_command(),
                                                  logout_command(),
                                                  whoami_command(),
+                                                 audit_list_command(),
+                                                 audit_verify_command(),
+                                                 backup_command(),
+                                                 verify_command(),
+                                                 restore_command(),
                                                  completion_command(),
                                                  version_command(),
                                                  docs_command()};
@@ -39,6 +44,7 @@ std::string group_summary(const std::string& group) {
   if (group == "node") return "Switch machines on and off";
   if (group == "token") return "Tokens that let machines join";
   if (group == "access-token") return "Tokens with which programs use the API";
+  if (group == "audit") return "Who changed what, and whether that record is whole";
   return {};
 }
 
