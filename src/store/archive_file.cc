@@ -68,7 +68,7 @@ Result<std::unique_ptr<ArchiveFile>> ArchiveFile::open(
     const std::filesystem::path& path, const std::optional<std::string>& passphrase) {
   ASSIGN_OR_RETURN(const auto look, open_source(path));
   ASSIGN_OR_RETURN(const std::string first, look->read());
-  if (is_sealed(first) != passphrase.has_value())
+  if (is_sealed_file(first) != passphrase.has_value())
     return Error(Code::kInvalidArgument,
                  passphrase ? fmt::format("{} is not encrypted: leave out the passphrase",
                                           path.string())

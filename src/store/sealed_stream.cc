@@ -43,9 +43,9 @@ Error damaged(std::string_view what) {
 }  // namespace
 
 // The key of one file, and the number of the next frame.
-class SealKey {
+class StreamKey {
  public:
-  static Result<std::unique_ptr<SealKey>> derive(std::string header, std::string_view passphrase) {
+  static Result<std::unique_ptr<StreamKey>> derive(std::string header, std::string_view passphrase) {
     const auto field = [&](size_t i) {
       return static_cast<unsigned char>(header[kSealMagicBytes + i]);
     };
@@ -56,7 +56,7 @@ class SealKey {
     const int cost = field(1);
     if (cost < kMinCost || cost > kMaxCost || field(2) != kBlock || field(3) != kParallel)
       return damaged("its header asks for what no program writes");
-    auto out = std::unique_ptr<SealKey>(new SealKey(std::move(header)));
+    auto out = std::unique_ptr<StreamKey>(new StreamKey(std::move(header)));
     const std::string_view salt = std::string_view(out->header_).substr(kSealMagicBytes + 4);
     const uint64_t rounds = uint64_t{1} << cost;
     if (EVP_PBE_scrypt(passphrase.data(), passphrase.size(), bytes_of(salt), salt.size(), rounds,
@@ -66,12 +66,12 @@ class SealKey {
                    fmt::format("no memory for a key from a passphrase ({} MiB)", rounds / 1024));
     return out;
   }
-  ~SealKey() {
+  ~StreamKey() {
     OPENSSL_cleanse(key_.data(), key_.size());
     EVP_CIPHER_CTX_free(context_);
   }
-  SealKey(const SealKey&) = delete;
-  SealKey& operator=(const SealKey&) = delete;
+  StreamKey(const StreamKey&) = delete;
+  StreamKey& operator=(const StreamKey&) = delete;
 
   [[nodiscard]] const std::string& header() const { return header_; }
 
@@ -111,7 +111,7 @@ class SealKey {
   }
 
  private:
-  explicit SealKey(std::string header) : header_(std::move(header)), context_(EVP_CIPHER_CTX_new()) {
+  explicit StreamKey(std::string header) : header_(std::move(header)), context_(EVP_CIPHER_CTX_new()) {
     CHECK(context_ != nullptr);
   }
   std::array<unsigned char, 12> next_nonce() {
@@ -128,9 +128,9 @@ class SealKey {
   uint64_t frame_ = 0;
 };
 
-bool is_sealed(std::string_view first_bytes) { return first_bytes.starts_with(kMagic); }
+bool is_sealed_file(std::string_view first_bytes) { return first_bytes.starts_with(kMagic); }
 
-SealWriter::SealWriter(std::unique_ptr<SealKey> key) : key_(std::move(key)) {}
+SealWriter::SealWriter(std::unique_ptr<StreamKey> key) : key_(std::move(key)) {}
 SealWriter::SealWriter(SealWriter&&) noexcept = default;
 SealWriter::~SealWriter() = default;
 
@@ -139,7 +139,7 @@ Result<SealWriter> SealWriter::make(std::string_view passphrase, int cost) {
   for (const int part : {int{kVersion}, cost, kBlock, kParallel})
     header += static_cast<char>(part);
   header += random_bytes(kSaltBytes);
-  ASSIGN_OR_RETURN(std::unique_ptr<SealKey> key, SealKey::derive(header, passphrase));
+  ASSIGN_OR_RETURN(std::unique_ptr<StreamKey> key, StreamKey::derive(header, passphrase));
   SealWriter out(std::move(key));
   out.head_ = header + out.key_->seal({}, false);
   return out;
@@ -167,9 +167,9 @@ Result<std::unique_ptr<SealReader>> SealReader::open(ByteSource& source,
                                                      std::string_view passphrase) {
   auto out = std::unique_ptr<SealReader>(new SealReader(source));
   ASSIGN_OR_RETURN(const std::string header, out->bytes_.take(kHeaderBytes));
-  if (!is_sealed(header)) return Error(Code::kFailedPrecondition, "the file is not sealed");
+  if (!is_sealed_file(header)) return Error(Code::kFailedPrecondition, "the file is not sealed");
   if (header.size() < kHeaderBytes) return damaged("it ends early");
-  ASSIGN_OR_RETURN(out->key_, SealKey::derive(header, passphrase));
+  ASSIGN_OR_RETURN(out->key_, StreamKey::derive(header, passphrase));
   if (const auto first = out->read_frame(); !first)
     return Error(Code::kPermissionDenied,
                  "the passphrase is wrong, or the first bytes of the file are damaged");

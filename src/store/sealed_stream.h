@@ -18,7 +18,7 @@
 
 namespace frameworks {
 
-class SealKey;
+class StreamKey;
 
 // log2 of scrypt's N: a moment and 64 MiB, which is what each guess costs, too.
 inline constexpr int kSealCost = 16;
@@ -35,14 +35,14 @@ class SealWriter {
   void end(std::string& out);
 
  private:
-  explicit SealWriter(std::unique_ptr<SealKey> key);
-  std::unique_ptr<SealKey> key_;
+  explicit SealWriter(std::unique_ptr<StreamKey> key);
+  std::unique_ptr<StreamKey> key_;
   std::string head_;
   std::string waiting_;
 };
 
 // Whether the first bytes of a file say that it is sealed.
-bool is_sealed(std::string_view first_bytes);
+bool is_sealed_file(std::string_view first_bytes);
 inline constexpr size_t kSealMagicBytes = 8;
 
 class SealReader final : public ByteSource {
@@ -59,7 +59,7 @@ class SealReader final : public ByteSource {
   Result<std::string> read_frame();
 
   ByteReader bytes_;
-  std::unique_ptr<SealKey> key_;
+  std::unique_ptr<StreamKey> key_;
   bool last_ = false;
 };
 
