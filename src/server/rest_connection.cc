@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include "frameworks/v1/options.pb.h"
 #include "server/openapi.h"
 #include "server/rest_answer.h"
 #include "server/rest_problem.h"
@@ -15,6 +16,14 @@ using Reading = HttpReading::State;
 // Answers to pipelined requests, and events, that are gathered before they are sent.
 constexpr size_t kGather = 64 << 10;
 constexpr std::chrono::seconds kLingerTime{2};
+
+// Whether the message itself has a secret: a token that is made, an ID token, an invite's code.
+bool has_secret(const Message& message) {
+  const auto& descriptor = *message.GetDescriptor();
+  for (int i = 0; i < descriptor.field_count(); ++i)
+    if (descriptor.field(i)->options().GetExtension(pb::rules).secret()) return true;
+  return false;
+}
 
 std::string source_of(const std::string& address) {
   char text[INET6_ADDRSTRLEN] = "";
@@ -247,10 +256,11 @@ void RestConnection::refuse(std::string_view problem, std::string_view why) {
   send(answer, false);
 }
 
-// A token in clear text is believed only when it did not cross a network.
+// A token in clear text is believed only when it did not cross a network, and none is given to cross
+// one.
 Status RestConnection::admit(const HttpHead& head, const Method& method, Caller& caller) {
   const std::string_view header = head.find("authorization");
-  if (!header.empty() && !trusted_)
+  if (!trusted_ && (!header.empty() || has_secret(*method.request) || has_secret(*method.response)))
     return Error(Code::kUnauthenticated,
                  "tokens are not accepted over plain HTTP from another host: use TLS");
   ASSIGN_OR_RETURN(caller, shared_.serving.authentication.identify(header, {}, source_));
