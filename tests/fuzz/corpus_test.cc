@@ -1,7 +1,9 @@
 // Every fuzz target over its corpus, and over what a seeded generator makes of it: so that what was
-// once found stays mended, in every build (release, sanitizers), without libFuzzer.
+// once found stays mended, in every build (release, sanitizers), without libFuzzer. FW_FUZZ_ROUNDS
+// says how many inputs a target (default 200), and leaves the last one in $TMPDIR/fuzz-last.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <random>
 #include <set>
 
@@ -64,10 +66,18 @@ TEST(FuzzCorpus, WhatWasFoundStaysMended) {
 }
 
 TEST(FuzzCorpus, NothingBreaksNearTheCorpusEither) {
+  const char* wanted = std::getenv("FW_FUZZ_ROUNDS");
+  const long rounds = wanted == nullptr ? 200 : std::atol(wanted);
   for (const FuzzTarget& target : fuzz_targets()) {
-    std::mt19937 random(4711);
     const auto corpus = corpus_of(target.name);
-    for (int i = 0; i < 200; ++i) target.run(mutated(corpus[random() % corpus.size()], random));
+    for (long i = 0; i < rounds; ++i) {
+      std::mt19937 random(static_cast<unsigned>(i));
+      const std::string bytes = mutated(corpus[random() % corpus.size()], random);
+      SCOPED_TRACE(target.name);
+      // Whoever dies leaves the input behind.
+      if (wanted != nullptr) (void)write_file(fs::temp_directory_path() / "fuzz-last", bytes);
+      target.run(bytes);
+    }
   }
 }
 
