@@ -25,8 +25,8 @@ INSERT INTO frameworks.schema_version VALUES (1, 0) ON CONFLICT DO NOTHING;
 //
 // `changes` is the log. `head` has its end, and is the lock that appends queue for. `objects` is
 // the fleet as of revision `objects_revision`; what is newer is replayed from the log. Changes up
-// to `forgotten` are no longer there. `audit` is keyed by revision * 2^20 + place. Columns of text compare bytes: other orders change with the
-// operating system, and break indexes.
+// to `forgotten` are no longer there. `audit` is keyed by revision * 2^20 + place. Columns of text
+// compare bytes: other orders change with the operating system, and break indexes.
 constexpr const char* kSteps[kPostgresVersion] = {
     R"sql(
 CREATE TABLE IF NOT EXISTS frameworks.head (

@@ -103,7 +103,8 @@ class StoreImpl final : public Store {
   Status try_commit(const std::vector<Pending>& batch, std::vector<Result<Committed>>& results);
   Result<Committed> apply(const Pending& pending, Snapshot& working, WallTime time) const;
   Status catch_up();
-  void take_in(std::vector<Change> changes, Snapshot& working);
+  static void take_in(std::vector<Change> changes, Snapshot& working,
+                      std::vector<std::vector<Change>>& out);
   Status start_again();
   void note_health(const Status& appended);
   void publish(Snapshot snapshot);
@@ -283,12 +284,13 @@ void StoreImpl::note_health(const Status& appended) {
 Status StoreImpl::catch_up() {
   Snapshot working = *published_.load();
   const Revision before = working.revision();
+  std::vector<std::vector<Change>> transactions;
   while (true) {
     auto changes = log_->read(working.revision(), kCatchUp);
     if (!changes && changes.error().code() == Code::kOutOfRange) return start_again();
     if (!changes) return std::move(changes.error());
     if (changes->empty()) break;
-    take_in(*std::move(changes), working);
+    take_in(*std::move(changes), working, transactions);
   }
   if (uncertain_ && working.revision() != before)
     spdlog::info("store: revisions {} to {} had reached the log after all", before + 1,
@@ -298,12 +300,16 @@ Status StoreImpl::catch_up() {
   }
   uncertain_ = false;
   if (working.revision() == before) return {};
+  // Only now: what failed half-way will be read again, and must not be told twice.
+  for (auto& transaction : transactions) window_.add(std::move(transaction));
   publish(std::move(working));
   pokes_.poke();
   return {};
 }
 
-void StoreImpl::take_in(std::vector<Change> changes, Snapshot& working) {
+// Puts changes of the log into the working snapshot and, with Change::before, into `out`.
+void StoreImpl::take_in(std::vector<Change> changes, Snapshot& working,
+                        std::vector<std::vector<Change>>& out) {
   std::vector<Change> transaction;
   for (size_t i = 0; i < changes.size(); ++i) {
     Change& change = changes[i];
@@ -319,7 +325,7 @@ void StoreImpl::take_in(std::vector<Change> changes, Snapshot& working) {
     transaction.push_back(std::move(change));
     if (!is_last) continue;
     working.set_revision(revision, time);
-    window_.add(std::exchange(transaction, {}));
+    out.push_back(std::exchange(transaction, {}));
   }
 }
 
