@@ -183,6 +183,9 @@ class Server final : public Quartermaster {
     return {};
   }
 
+  // Null: there are no others, and nothing of theirs to be looked at.
+  Lease* others_lease() { return is_shared_ ? lease_.get() : nullptr; }
+
   static pb::Access access_of(pb::Role role) {
     return role == pb::ROLE_ADMIN      ? pb::ACCESS_ADMIN
            : role == pb::ROLE_OPERATOR ? pb::ACCESS_OPERATOR
@@ -192,7 +195,7 @@ class Server final : public Quartermaster {
   Status watch_nodes() {
     HealthTimes times;
     times.interval = options_.heartbeat;
-    ASSIGN_OR_RETURN(health_, HealthMonitor::start(*store_, clock_, times, lease_.get()));
+    ASSIGN_OR_RETURN(health_, HealthMonitor::start(*store_, clock_, times, others_lease()));
     Sessions::Options options;
     options.heartbeat = options_.heartbeat;
     options.server = lease_->server();
@@ -243,7 +246,7 @@ class Server final : public Quartermaster {
     const ConfigureStep configure{*configurator_, advertised(), authority_->certificate_pem()};
     const ConvergeStep converge{*sessions_};
     operations_ = std::make_unique<Operations>(*store_, clock_, options_.state / "operations",
-                                               Operations::Options{.lease = lease_.get()});
+                                               Operations::Options{.lease = others_lease()});
     operations_->register_type(
         "apply",
         {{"provision", "machine", [provision](OperationContext& c) { return provision.run(c); }},
