@@ -13,6 +13,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -98,17 +99,21 @@ class PostgresServer {
     return conninfo(name);
   }
 
-  // Of the loopback address, for a server that is about to start.
+  // Of the loopback address, for a server that starts, and may start again: not among those that
+  // outgoing connections are given.
   static Result<int> free_port() {
-    const Fd probe(socket(AF_INET, SOCK_STREAM, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* any = reinterpret_cast<sockaddr*>(&address);
-    if (bind(probe.get(), any, size) != 0 || getsockname(probe.get(), any, &size) != 0)
-      return errno_error("a free port");
-    return ntohs(address.sin_port);
+    std::random_device random;
+    for (int tries = 0; tries < 100; ++tries) {
+      const Fd probe(socket(AF_INET, SOCK_STREAM, 0));
+      const int port = 20'000 + static_cast<int>(random() % 12'000);
+      sockaddr_in address{};
+      address.sin_family = AF_INET;
+      address.sin_port = htons(static_cast<uint16_t>(port));
+      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      if (bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+        return port;
+    }
+    return Error(Code::kUnavailable, "no port is free");
   }
 
  private:

@@ -215,7 +215,8 @@ TEST_F(Failover, AServerThatDoesNotBelongIsToldWhy) {
   ReplicaProcess stranger(directory_.path() / "stranger", "stranger", store,
                           *PostgresServer::free_port());
   replica(0).copy_keys_to(stranger);
-  ASSERT_TRUE(write_file(directory_.path() / "stranger/admin.token", "another-" + std::string(40, 'x'), 0600));
+  ASSERT_TRUE(write_file(directory_.path() / "stranger/admin.token",
+                         "another-" + std::string(40, 'x'), 0600));
   EXPECT_NE(start_and_end(stranger).find("admin.token: is not the one of this fleet"),
             std::string::npos)
       << stranger.log();
