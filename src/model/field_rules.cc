@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <google/protobuf/struct.pb.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "frameworks/v1/options.pb.h"
@@ -215,6 +217,19 @@ void check_tenant(const Resource& resource, Validation& out) {
   }
 }
 
+// Whoever creates a resource may choose its uid: it must not be able to hold anything.
+void check_uid(const pb::Metadata& metadata, Validation& out) {
+  constexpr size_t kMaxUid = 64;
+  const std::string& uid = metadata.uid();
+  const bool good = uid.size() <= kMaxUid && std::all_of(uid.begin(), uid.end(), [](char c) {
+                      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-';
+                    });
+  if (!good)
+    out.fail("metadata.uid", fmt::format("has other characters than letters, digits and hyphens, "
+                                         "or more than {}: give a UUID, or none",
+                                         kMaxUid));
+}
+
 void check_labels(const pb::Metadata& metadata, Validation& out) {
   constexpr size_t kMaxKey = 128;
   constexpr size_t kMaxValue = 256;
@@ -236,6 +251,7 @@ void check_field_rules(const Resource& resource, const Message* before, Validati
   checker.message(reflection.GetMessage(message, spec),
                   before == nullptr ? nullptr : &reflection.GetMessage(*before, spec), "spec");
   check_tenant(resource, out);
+  check_uid(resource.metadata(), out);
   check_labels(resource.metadata(), out);
 }
 

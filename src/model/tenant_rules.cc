@@ -25,6 +25,8 @@ void check_name(FleetCheck& check, const pb::Tenant& tenant, const char* index,
 }
 
 void check_names(FleetCheck& check, const pb::Tenant& tenant) {
+  if (!tenant.metadata().uid().empty())
+    check_name(check, tenant, "uid", tenant.metadata().uid(), "metadata.uid");
   check_name(check, tenant, "subdomain", tenant.spec().subdomain(), "spec.subdomain");
   for (int i = 0; i < tenant.spec().domains_size(); ++i)
     check_name(check, tenant, "domain", tenant.spec().domains(i),

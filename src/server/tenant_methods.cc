@@ -29,19 +29,6 @@ std::string uid_of_request(const std::string& request_id) {
                      hex.substr(16, 4), hex.substr(20));
 }
 
-Status check_uid(const std::string& uid) {
-  const bool good = uid.size() <= 64 && std::all_of(uid.begin(), uid.end(), [](char c) {
-                      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-';
-                    });
-  if (good) return {};
-  return Error::invalid({{{},
-                          0,
-                          "",
-                          "tenant.metadata.uid",
-                          "has other characters than letters, digits and hyphens, or more than 64: "
-                          "give a UUID, or none"}});
-}
-
 // Writes what `edit` leaves of the tenant, or says what it would be.
 Status run(const Fleet& fleet, const Caller& caller, const std::string& tenant, bool dry_run,
            const Edit& change, pb::TenantResponse& response) {
@@ -67,7 +54,6 @@ Status create(const Fleet& fleet, const Caller& caller, const pb::CreateTenantRe
   metadata.set_uid(given.uid());
   if (given.uid().empty() && !request.request_id().empty())
     metadata.set_uid(uid_of_request(request.request_id()));
-  RETURN_IF_ERROR(check_uid(metadata.uid()));
   *tenant.mutable_spec() = request.tenant().spec();
   const auto name = std::make_shared<std::string>(given.name());
   const Edit edit = [&, name](Transaction& transaction) -> Status {

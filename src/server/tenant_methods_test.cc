@@ -63,6 +63,36 @@ TEST_F(TenantMethods, CreateIsTheSameAgainForTheSameRequestId) {
   EXPECT_EQ(create("Not A Name", "order-3"), StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(TenantMethods, AUidIsTheCallersOnlyWhereItCreatesATenantAndIsOneTenants) {
+  pb::CreateTenantRequest request;
+  auto& metadata = *request.mutable_tenant()->mutable_metadata();
+  metadata.set_name("acme");
+  metadata.set_uid("0b6f8a9c-order-7");
+  ASSERT_EQ(call("Create", request), StatusCode::OK) << text_;
+  EXPECT_EQ(response_.tenant().metadata().uid(), "0b6f8a9c-order-7");
+  metadata.set_name("other");
+  ASSERT_EQ(call("Create", request), StatusCode::OK) << text_;
+  EXPECT_EQ(response_.tenant().metadata().name(), "acme") << "the same uid, the same tenant";
+  for (const std::string& bad : {std::string("a b"), std::string("x/../y"), std::string(65, 'a')}) {
+    metadata.set_uid(bad);
+    EXPECT_EQ(call("Create", request), StatusCode::INVALID_ARGUMENT) << bad;
+    EXPECT_NE(text_.find("metadata.uid"), std::string::npos) << text_;
+  }
+  // An apply's items come as they are: no file's reader has cleared what is the store's.
+  pb::Tenant forged;
+  forged.mutable_metadata()->set_name("forger");
+  forged.mutable_metadata()->set_uid("0b6f8a9c-order-7");
+  forged.mutable_metadata()->add_finalizers("never");
+  forged.mutable_status()->set_state(pb::TENANT_STATE_DELETING);
+  pb::ApplyRequest apply;
+  *apply.add_items()->mutable_resource() = pack(Resource::of(forged));
+  client_->apply(apply);
+  const auto stored = client_->get<pb::Tenant>("forger");
+  EXPECT_EQ(stored.metadata().uid().size(), 36u);
+  EXPECT_EQ(stored.metadata().finalizers_size(), 0);
+  EXPECT_EQ(stored.status().state(), pb::TENANT_STATE_UNSPECIFIED);
+}
+
 TEST_F(TenantMethods, UpdateTakesTheNamedFieldsOfTheRevisionThatWasRead) {
   ASSERT_EQ(create("acme"), StatusCode::OK) << text_;
   pb::UpdateTenantRequest request;

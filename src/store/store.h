@@ -28,9 +28,10 @@ class Transaction {
   virtual ~Transaction() = default;
   // The fleet as it is with the writes made so far. Its revision is that of the last transaction.
   virtual const Snapshot& snapshot() const = 0;
-  // Creates or replaces. The store sets uid (a new resource may bring its own), revision, times,
-  // and counts the generation up when `spec` differs; a write that changes nothing is dropped. The
-  // caller's are name, tenant, labels, annotations, finalizers, spec and status.
+  // Creates or replaces. The store sets uid, revision, times, and counts the generation up when
+  // `spec` differs; a write that changes nothing is dropped. The caller's are name, tenant, labels,
+  // annotations, finalizers, spec and status. A new resource may bring its uid, which then stays:
+  // whoever takes resources from outside decides whether it does (Fleet/Apply does not).
   virtual void put(Resource resource) = 0;
   template <typename T>
   void put(T message) {

@@ -77,7 +77,6 @@ TEST_F(StoreTest, AWriteIsInTheSnapshotWhenItReturns) {
 TEST_F(StoreTest, TheStoreSetsIdentityGenerationAndTimes) {
   write([](Transaction& t) -> Status {
     pb::Tenant forged = tenant("a", "free");
-    forged.mutable_metadata()->set_uid("mine");
     forged.mutable_metadata()->set_generation(77);
     forged.mutable_metadata()->set_revision(77);
     forged.mutable_metadata()->mutable_delete_time()->set_seconds(1);
@@ -99,6 +98,25 @@ TEST_F(StoreTest, TheStoreSetsIdentityGenerationAndTimes) {
   EXPECT_EQ(second.revision(), 2);
   EXPECT_EQ(second.create_time().seconds(), 1'700'000'000);
   EXPECT_EQ(second.update_time().seconds(), 1'700'000'005);
+}
+
+TEST_F(StoreTest, ANewResourceMayBringItsUidAndKeepsItForLife) {
+  const auto put_with_uid = [](const char* uid, const char* plan) {
+    return [=](Transaction& t) -> Status {
+      pb::Tenant out = tenant("a", plan);
+      out.mutable_metadata()->set_uid(uid);
+      t.put(out);
+      return {};
+    };
+  };
+  write(put_with_uid("mine", "free"));
+  EXPECT_EQ(find("a")->metadata().uid(), "mine");
+  write(put_with_uid("another", "pro"));
+  EXPECT_EQ(find("a")->metadata().uid(), "mine");
+  EXPECT_EQ(find("a")->spec().plan(), "pro");
+  write(remove_tenant("a"));
+  write(put_tenant("a", "free"));
+  EXPECT_EQ(find("a")->metadata().uid().size(), 36u);
 }
 
 TEST_F(StoreTest, OnlyChangesOfSpecCountTheGenerationUp) {
