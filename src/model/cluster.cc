@@ -50,7 +50,7 @@ void validate(const pb::Cluster& cluster, Validation& out) {
     out.fail("spec.owner", fmt::format("tenant \"{}\" owns a shared cluster: remove the owner, or "
                                        "set spec.sharing to dedicated or customer-managed",
                                        spec.owner()));
-  if (!owned || spec.owner().empty()) return;
+  if (spec.sharing() != pb::SHARING_DEDICATED || spec.owner().empty()) return;
   for (const auto& grant : out.snapshot().find_by<pb::Grant>("cluster", cluster.metadata().name()))
     if (grant->metadata().tenant() != spec.owner())
       out.fail("spec.owner",

@@ -74,9 +74,15 @@ std::string text_of(const Message& message, const FieldDescriptor& field) {
   return value == nullptr ? std::string() : json_text(*value);
 }
 
+std::string being_deleted(const std::string& kind, const std::string& name) {
+  return fmt::format("{} \"{}\" is being deleted: wait until it is gone, or name another", kind,
+                     name);
+}
+
 class Checker {
  public:
-  explicit Checker(Validation& out) : out_(out) {}
+  // `before`: the whole resource as it was; may be null.
+  Checker(Validation& out, const Message* before) : out_(out), before_(before) {}
 
   void message(const Message& message, const Message* before, const std::string& path) {
     const Descriptor& type = *message.GetDescriptor();
@@ -153,9 +159,24 @@ class Checker {
   void string(const std::string& text, const pb::FieldRules& rules, const std::string& path) {
     if (const auto problem = format_problem(rules.format(), text)) return out_.fail(path, *problem);
     if (rules.reference().empty()) return;
-    if (out_.snapshot().find(ResourceKey{rules.reference(), {}, text}) == nullptr)
+    const Resource* named = out_.snapshot().find(ResourceKey{rules.reference(), {}, text});
+    if (named == nullptr)
       out_.fail(path, fmt::format("{} \"{}\" does not exist: create it, or correct the name",
                                   rules.reference(), text));
+    // What was there before stays until it is deleted in its turn.
+    if (named != nullptr && named->metadata().has_delete_time() &&
+        !referred_before(rules.reference(), text))
+      out_.fail(path, being_deleted(rules.reference(), text));
+  }
+
+  bool referred_before(const std::string& kind, const std::string& name) const {
+    bool found = false;
+    if (before_ != nullptr)
+      for_each_reference(*before_, [&](const std::string&, const std::string& target,
+                                       const std::string& value) {
+        found |= target == kind && value == name;
+      });
+    return found;
   }
 
   void range(double number, const pb::FieldRules& rules, const std::string& path) {
@@ -167,6 +188,7 @@ class Checker {
   }
 
   Validation& out_;
+  const Message* before_;
 };
 
 void visit_references(const Message& message, const std::string& path,
@@ -200,8 +222,11 @@ bool type_references(const Descriptor& type, const std::string& target) {
   return false;
 }
 
-void check_tenant(const Resource& resource, Validation& out) {
+void check_tenant(const Resource& resource, const Message* before, Validation& out) {
   const pb::Metadata& metadata = resource.metadata();
+  const Resource* tenant = metadata.tenant().empty()
+                               ? nullptr
+                               : out.snapshot().find(ResourceKey{"Tenant", {}, metadata.tenant()});
   if (!resource.kind().tenant_owned) {
     if (!metadata.tenant().empty())
       out.fail("metadata.tenant", fmt::format("\"{}\": a {} belongs to no tenant: remove it",
@@ -209,11 +234,13 @@ void check_tenant(const Resource& resource, Validation& out) {
   } else if (metadata.tenant().empty()) {
     out.fail("metadata.tenant", fmt::format("is required: name the tenant that the {} belongs to",
                                             resource.kind().name));
-  } else if (out.snapshot().find(ResourceKey{"Tenant", {}, metadata.tenant()}) == nullptr) {
+  } else if (tenant == nullptr) {
     out.fail("metadata.tenant",
              fmt::format("Tenant \"{}\" does not exist: create it, or correct the "
                          "name",
                          metadata.tenant()));
+  } else if (tenant->metadata().has_delete_time() && before == nullptr) {
+    out.fail("metadata.tenant", being_deleted("Tenant", metadata.tenant()));
   }
 }
 
@@ -245,12 +272,12 @@ void check_labels(const pb::Metadata& metadata, Validation& out) {
 void check_field_rules(const Resource& resource, const Message* before, Validation& out) {
   const Message& message = resource.message();
   const auto* spec = resource.kind().descriptor->FindFieldByName("spec");
-  Checker checker(out);
+  Checker checker(out, before);
   checker.message(resource.metadata(), nullptr, "metadata");
   const Reflection& reflection = *message.GetReflection();
   checker.message(reflection.GetMessage(message, spec),
                   before == nullptr ? nullptr : &reflection.GetMessage(*before, spec), "spec");
-  check_tenant(resource, out);
+  check_tenant(resource, before, out);
   check_uid(resource.metadata(), out);
   check_labels(resource.metadata(), out);
 }

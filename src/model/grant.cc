@@ -1,4 +1,5 @@
-// A tenant's entitlement to a cluster. Written by operators.
+// A tenant's entitlement to a cluster. Written by operators and who owns the cluster; status by the
+// runtime layer.
 #include <fmt/format.h>
 
 #include "base/text.h"
@@ -20,7 +21,8 @@ void defaults(pb::Grant& grant) {
 void validate(const pb::Grant& grant, Validation& out) {
   const std::string& cluster_name = grant.spec().cluster();
   const auto* cluster = out.snapshot().find<pb::Cluster>(cluster_name);
-  if (cluster != nullptr && cluster->spec().sharing() != pb::SHARING_SHARED &&
+  // One that the owner runs may be shared by the owner; a dedicated one serves its owner alone.
+  if (cluster != nullptr && cluster->spec().sharing() == pb::SHARING_DEDICATED &&
       !cluster->spec().owner().empty() && cluster->spec().owner() != grant.metadata().tenant())
     out.fail("spec.cluster",
              fmt::format("cluster \"{}\" is {} of tenant \"{}\": grant a shared cluster",
@@ -48,12 +50,15 @@ Kind grant_kind() {
                   {"NAME", [](const auto& g) { return g.metadata().name(); }},
                   {"CLUSTER", [](const auto& g) { return g.spec().cluster(); }},
                   {"LEVEL", [](const auto& g) { return word(g.spec().level()); }},
+                  {"STATE", [](const auto& g) { return word(g.status().state()); }},
                   {"EXPIRES", expires},
                   {"LIMITS", [](const auto& g) { return limits_text(g.spec().limits()); }}},
       .index =
           [](const auto& g) {
-            return std::vector<std::pair<std::string, std::string>>{
-                {"cluster", g.spec().cluster()}};
+            std::vector<std::pair<std::string, std::string>> out{{"cluster", g.spec().cluster()}};
+            if (g.spec().has_expire_time() && g.status().state() != pb::GRANT_STATE_EXPIRED)
+              out.emplace_back("expiry", "ahead");
+            return out;
           },
   });
 }

@@ -37,8 +37,9 @@ Kind invite_kind() {
                   {"EXPIRES", expires}},
       .index =
           [](const auto& i) {
-            return std::vector<std::pair<std::string, std::string>>{
-                {"cluster", i.spec().cluster()}};
+            std::vector<std::pair<std::string, std::string>> out{{"cluster", i.spec().cluster()}};
+            if (!i.spec().tenant().empty()) out.emplace_back("tenant", i.spec().tenant());
+            return out;
           },
   });
 }

@@ -1,4 +1,4 @@
-// A customer of the platform. Written by operators; status.state by the runtime layer.
+// A customer of the platform. Written by operators; status by the runtime layer.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -67,6 +67,8 @@ Kind tenant_kind() {
                 {"subdomain", t.spec().subdomain()}};
             if (!t.metadata().uid().empty()) out.emplace_back("uid", t.metadata().uid());
             for (const std::string& domain : t.spec().domains()) out.emplace_back("domain", domain);
+            if (!t.spec().domains().empty()) out.emplace_back("domains", "any");
+            if (t.metadata().has_delete_time()) out.emplace_back("deleting", "yes");
             return out;
           },
   });

@@ -24,13 +24,33 @@ void check_name(FleetCheck& check, const pb::Tenant& tenant, const char* index,
   }
 }
 
+bool has_verified(const pb::Tenant& tenant, const std::string& domain) {
+  const auto& all = tenant.status().domains();
+  return std::any_of(all.begin(), all.end(), [&](const pb::DomainStatus& status) {
+    return status.domain() == domain && status.state() == pb::DOMAIN_STATE_VERIFIED;
+  });
+}
+
+// Anybody may claim a domain that nobody has proven to have: a claim must not block the owner.
+void check_domain(FleetCheck& check, const pb::Tenant& tenant, int place) {
+  const std::string& domain = tenant.spec().domains(place);
+  const std::string field = fmt::format("spec.domains[{}]", place);
+  const std::string& me = tenant.metadata().name();
+  const auto& all = tenant.spec().domains();
+  if (std::find(all.begin(), all.begin() + place, domain) != all.begin() + place)
+    check.fail("Tenant/" + me, field, fmt::format("\"{}\" is given twice: remove one", domain));
+  for (const auto& other : check.fleet.find_by<pb::Tenant>("domain", domain))
+    if (other->metadata().name() != me && has_verified(*other, domain))
+      check.fail("Tenant/" + me, field,
+                 fmt::format("\"{}\" belongs to Tenant/{} already: choose another", domain,
+                             other->metadata().name()));
+}
+
 void check_names(FleetCheck& check, const pb::Tenant& tenant) {
   if (!tenant.metadata().uid().empty())
     check_name(check, tenant, "uid", tenant.metadata().uid(), "metadata.uid");
   check_name(check, tenant, "subdomain", tenant.spec().subdomain(), "spec.subdomain");
-  for (int i = 0; i < tenant.spec().domains_size(); ++i)
-    check_name(check, tenant, "domain", tenant.spec().domains(i),
-               fmt::format("spec.domains[{}]", i));
+  for (int i = 0; i < tenant.spec().domains_size(); ++i) check_domain(check, tenant, i);
 }
 
 // Pools count with what they will have, so that a file is refused like the fleet would.

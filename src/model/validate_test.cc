@@ -211,12 +211,12 @@ TEST(Validation, RefusesTheNinthNodeOnALimitOfEight) {
       << refused.error().text();
 }
 
-TEST(Validation, RefusesNamesThatAreTakenOrReserved) {
-  const Snapshot fleet = fleet_of(R"(
+TEST(Validation, RefusesNamesThatAreTakenOrReservedAndDomainsThatAreProvenToBeAnothers) {
+  Snapshot fleet = fleet_of(R"(
 apiVersion: frameworks/v1
 kind: Tenant
 metadata: {name: acme}
-spec: {subdomain: www, domains: [live.example.org]}
+spec: {subdomain: www, domains: [live.example.org, tv.example.org, tv.example.org]}
 ---
 apiVersion: frameworks/v1
 kind: Tenant
@@ -224,13 +224,22 @@ metadata: {name: zeta}
 spec: {domains: [live.example.org]}
 )");
   const std::vector<ResourceKey> changed{{"Tenant", "", "acme"}};
-  const Status refused = validate_fleet(fleet, changed, {}, nullptr);
-  ASSERT_FALSE(refused);
-  const std::string text = refused.error().text();
-  EXPECT_NE(text.find("\"www\" is a name of the platform's own"), std::string::npos) << text;
-  EXPECT_NE(text.find("spec.domains[0]: \"live.example.org\" belongs to Tenant/zeta already"),
+  const auto text = [&] {
+    const Status refused = validate_fleet(fleet, changed, {}, nullptr);
+    return refused ? std::string() : refused.error().text();
+  };
+  EXPECT_NE(text().find("\"www\" is a name of the platform's own"), std::string::npos) << text();
+  EXPECT_NE(text().find("spec.domains[2]: \"tv.example.org\" is given twice"), std::string::npos)
+      << text();
+  EXPECT_EQ(text().find("live.example.org"), std::string::npos) << "a claim blocks nobody";
+  pb::Tenant zeta = *fleet.find<pb::Tenant>("zeta");
+  auto& status = *zeta.mutable_status()->add_domains();
+  status.set_domain("live.example.org");
+  status.set_state(pb::DOMAIN_STATE_VERIFIED);
+  fleet.put(Resource::of(zeta));
+  EXPECT_NE(text().find("spec.domains[0]: \"live.example.org\" belongs to Tenant/zeta already"),
             std::string::npos)
-      << text;
+      << text();
 }
 
 }  // namespace
