@@ -78,16 +78,19 @@ bool serves_tenants(const Snapshot& snapshot, const pb::Node& node) {
 pb::TenancySection plan_tenancy(const Snapshot& snapshot, const pb::Node& node) {
   pb::TenancySection section;
   if (!serves_tenants(snapshot, node)) return section;
-  std::map<std::string, bool> suspended;
+  std::map<std::string, pb::TenancySection::TenantEntry> entries;
   for (const auto& grant : snapshot.find_by<pb::Grant>("cluster", node.spec().cluster())) {
     const auto* tenant = snapshot.find<pb::Tenant>(grant->metadata().tenant());
-    if (tenant != nullptr && is_valid(snapshot, *grant))
-      suspended[tenant->metadata().name()] = tenant_state(*tenant) != pb::TENANT_STATE_ACTIVE;
+    if (tenant == nullptr || !is_valid(snapshot, *grant)) continue;
+    pb::TenancySection::TenantEntry& entry = entries[tenant->metadata().name()];
+    entry.set_suspended(tenant_state(*tenant) != pb::TENANT_STATE_ACTIVE);
+    if (grant->spec().has_expire_time()) *entry.mutable_expire_time() = grant->spec().expire_time();
+    pb::Limits limits = merged_limits(tenant->spec().limits(), grant->spec().limits());
+    if (limits.ByteSizeLong() > 0) *entry.mutable_limits() = std::move(limits);
   }
-  for (const auto& [tenant, is_suspended] : suspended) {
-    auto& entry = *section.add_tenants();
+  for (auto& [tenant, entry] : entries) {
     entry.set_tenant(tenant);
-    entry.set_suspended(is_suspended);
+    *section.add_tenants() = std::move(entry);
   }
   return section;
 }

@@ -29,13 +29,6 @@ std::string endpoint_url(const pb::Port& port, const pb::Node& node) {
                   std::to_string(port.port()));
 }
 
-// The tenant's, with those that the grant has of its own.
-pb::Limits merged_limits(const pb::Limits& tenant, const pb::Limits& grant) {
-  pb::Limits out = tenant;
-  out.MergeFrom(grant);  // fields without a value stay the tenant's
-  return out;
-}
-
 void add_cluster(const pb::Grant& grant, const pb::Cluster& cluster, pb::TenantContext& context) {
   pb::EntitledCluster& entitled = *context.add_clusters();
   entitled.set_cluster(cluster.metadata().name());
@@ -113,8 +106,11 @@ Result<const pb::Tenant*> find_tenant(const Snapshot& snapshot, const pb::Tenant
   if (!key.uid().empty()) return first_by(snapshot, "uid", key.uid());
   if (!key.subdomain().empty()) return first_by(snapshot, "subdomain", key.subdomain());
   if (!key.api_key().empty()) return nullptr;
-  const pb::Tenant* tenant = first_by(snapshot, "domain", key.domain());
-  return tenant != nullptr && is_verified(*tenant, key.domain()) ? tenant : nullptr;
+  // Several may claim a domain; it is verified for one at most.
+  for (const auto& tenant : snapshot.find_by<pb::Tenant>("domain", key.domain()))
+    if (is_verified(*tenant, key.domain()))
+      return snapshot.find<pb::Tenant>(tenant->metadata().name());
+  return nullptr;
 }
 
 Result<pb::ListClusterTenantsResponse> cluster_tenants(
