@@ -12,8 +12,14 @@ namespace {
 Status set_power(const Fleet& fleet, const Caller& caller, const pb::SetPowerRequest& request) {
   const SnapshotPtr snapshot = fleet.store.snapshot();
   const auto* node = snapshot->find<pb::Node>(request.node());
-  if (node == nullptr || !Visibility(*snapshot, caller.tenant).manages(node->spec().cluster()))
+  const Visibility visibility(*snapshot, caller.tenant);
+  if (node == nullptr || !visibility.sees(*snapshot->find({"Node", {}, request.node()})))
     return Error(Code::kNotFound, fmt::format("Node/{}: not found", request.node()));
+  if (!visibility.operates(node->spec().cluster()))
+    return Error(Code::kPermissionDenied,
+                 fmt::format("Node/{}: cluster \"{}\" is not yours to operate: ask for a grant of "
+                             "level operate",
+                             request.node(), node->spec().cluster()));
   if (node->spec().pool().empty())
     return Error(Code::kFailedPrecondition,
                  fmt::format("Node/{}: belongs to no machine pool, its power is not ours to switch",

@@ -21,7 +21,7 @@ Status set_availability(const Fleet& fleet, const Caller& caller, const std::str
         const auto* stored = transaction.snapshot().find<pb::Node>(name);
         const bool seen =
             stored != nullptr &&
-            Visibility(transaction.snapshot(), caller.tenant).manages(stored->spec().cluster());
+            Visibility(transaction.snapshot(), caller.tenant).operates(stored->spec().cluster());
         if (!seen) return Error(Code::kNotFound, fmt::format("Node/{}: not found", name));
         pb::Node next = *stored;
         next.mutable_spec()->set_availability(availability);

@@ -6,6 +6,7 @@
 
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/node.pb.h"
+#include "frameworks/v1/tenant.pb.h"
 #include "model/field_rules.h"
 #include "model/registry.h"
 
@@ -42,7 +43,11 @@ class ItemCheck {
       cluster_told |= kind == "Cluster";
     });
     if (cluster_told || cluster.empty()) return;
-    if (!visibility_.manages(cluster))
+    // Who operates a cluster configures the nodes that it has; who manages it decides which it has.
+    const Resource* stored = visibility_.find(item.key());
+    const bool configures = stored != nullptr && item.kind().name == "Node" &&
+                            cluster_of(*stored) == cluster && visibility_.operates(cluster);
+    if (!configures && !visibility_.manages(cluster))
       return fail("spec.cluster",
                   fmt::format("cluster \"{}\" is not run by tenant \"{}\": its machines are not "
                               "yours to change",
@@ -126,11 +131,15 @@ Status check_removal(pb::Role role, const Visibility& visibility, const Resource
   const Resource* found = visibility.find(key);
   if (found == nullptr) return not_found(key);
   if (visibility.everything()) return {};
-  const bool own_grant = kind->name == "Grant" && found->metadata().tenant() == visibility.tenant();
+  const bool own_grant = kind->name == "Grant" &&
+                         (found->metadata().tenant() == visibility.tenant() ||
+                          visibility.manages(found->as<pb::Grant>().spec().cluster()));
+  const bool own_invite =
+      kind->name == "Invite" && visibility.manages(found->as<pb::Invite>().spec().cluster());
   const bool own_machine = (is_machine_kind(*kind) && visibility.manages(cluster_of(*found))) ||
                            (kind->name == "JoinToken" &&
                             visibility.manages(found->as<pb::JoinToken>().spec().cluster()));
-  if (own_grant || own_machine) return {};
+  if (own_grant || own_invite || own_machine) return {};
   return Error(Code::kPermissionDenied, fmt::format("{}: is not tenant \"{}\"'s to delete",
                                                     key.text(), visibility.tenant()));
 }

@@ -1,6 +1,6 @@
 // Who may change what, beside a method's role: administrators write accounts, secrets and identity
-// providers; a caller that is bound to a tenant writes machines of the clusters that it runs, and
-// takes back what it was given. Pure.
+// providers; a caller that is bound to a tenant writes machines of the clusters that it manages,
+// configures nodes of those that it operates, and takes back what it was given. Pure.
 //
 // What a caller may not see is refused exactly as if it did not exist.
 #pragma once

@@ -100,7 +100,8 @@ TokenVerdict verify_token(const Snapshot& snapshot, std::string_view text, WallT
   out.rate = spec.rate();
   if (!out.tenant.empty()) {
     const auto* tenant = snapshot.find<pb::Tenant>(out.tenant);
-    if (tenant == nullptr) return {TokenRefusal::kDisabled, {}};
+    if (tenant == nullptr || tenant->metadata().has_delete_time())
+      return {TokenRefusal::kDisabled, {}};
     out.tenant_rate = tenant->spec().limits().api_rate();
   }
   return {std::nullopt, std::move(out)};

@@ -15,24 +15,18 @@ namespace {
 
 // How a kind's resources are told to be a tenant's. Kinds that are not listed are seen by nobody
 // who is bound to a tenant, so that a new kind begins as a closed door.
-enum class Rule { kItself, kOwned, kCluster, kOfCluster, kInstance, kAccount, kToken };
+enum class Rule { kItself, kGrant, kCluster, kMachine, kAccess, kInstance, kAccount, kToken };
 
 const Rule* rule_of(const Kind& kind) {
   static const std::map<std::string, Rule, std::less<>> kRules{
-      {"Tenant", Rule::kItself},    {"Grant", Rule::kOwned},
-      {"Cluster", Rule::kCluster},  {"MachinePool", Rule::kOfCluster},
-      {"Node", Rule::kOfCluster},   {"JoinToken", Rule::kOfCluster},
-      {"Invite", Rule::kOfCluster}, {"Instance", Rule::kInstance},
+      {"Tenant", Rule::kItself},   {"Grant", Rule::kGrant},
+      {"Cluster", Rule::kCluster}, {"MachinePool", Rule::kMachine},
+      {"Node", Rule::kMachine},    {"JoinToken", Rule::kAccess},
+      {"Invite", Rule::kAccess},   {"Instance", Rule::kInstance},
       {"Account", Rule::kAccount},  {"AccessToken", Rule::kToken},
   };
   const auto found = kRules.find(kind.name);
   return found == kRules.end() ? nullptr : &found->second;
-}
-
-bool is_granted(const Snapshot& snapshot, const pb::Grant& grant) {
-  const pb::Approval approval = grant.spec().approval();
-  return is_valid(snapshot, grant) && approval != pb::APPROVAL_REQUESTED &&
-         approval != pb::APPROVAL_REJECTED;
 }
 
 const std::string& cluster_of(const Resource& resource) {
@@ -51,18 +45,24 @@ const std::string& cluster_of(const Resource& resource) {
 Visibility::Visibility(const Snapshot& snapshot, std::string tenant)
     : snapshot_(snapshot), tenant_(std::move(tenant)) {
   if (tenant_.empty()) return;
-  std::set<std::string, std::less<>> with_own;
   for (const auto& grant : snapshot.find_by<pb::Grant>("tenant", tenant_)) {
-    if (!is_granted(snapshot, *grant)) continue;
-    granted_.insert(grant->spec().cluster());
-    if (grant->spec().level() == pb::GRANT_LEVEL_OWN) with_own.insert(grant->spec().cluster());
+    if (!is_valid(snapshot, *grant)) continue;
+    const std::string& cluster = grant->spec().cluster();
+    granted_.insert(cluster);
+    if (grant->spec().level() >= pb::GRANT_LEVEL_OPERATE) operated_.insert(cluster);
+    if (grant->spec().level() >= pb::GRANT_LEVEL_OWN) managed_.insert(cluster);
   }
   for (const auto& cluster : snapshot.find_by<pb::Cluster>("owner", tenant_)) {
     const std::string& name = cluster->metadata().name();
     owned_.insert(name);
-    if (cluster->spec().sharing() == pb::SHARING_CUSTOMER_MANAGED || with_own.contains(name))
-      managed_.insert(name);
+    if (cluster->spec().sharing() != pb::SHARING_CUSTOMER_MANAGED) continue;
+    managed_.insert(name);
+    operated_.insert(name);
   }
+  machines_ = owned_;
+  machines_.insert(operated_.begin(), operated_.end());
+  access_ = owned_;
+  access_.insert(managed_.begin(), managed_.end());
 }
 
 bool Visibility::owns(const std::string& cluster) const {
@@ -71,6 +71,10 @@ bool Visibility::owns(const std::string& cluster) const {
 
 bool Visibility::manages(const std::string& cluster) const {
   return everything() || managed_.contains(cluster);
+}
+
+bool Visibility::operates(const std::string& cluster) const {
+  return everything() || operated_.contains(cluster);
 }
 
 bool Visibility::sees(const Resource& resource) const {
@@ -83,16 +87,18 @@ bool Visibility::sees_kind(const Resource& resource) const {
   switch (*rule) {
     case Rule::kItself:
       return resource.name() == tenant_;
-    case Rule::kOwned:
-      return resource.metadata().tenant() == tenant_ || owned_.contains(cluster_of(resource));
+    case Rule::kGrant:
+      return resource.metadata().tenant() == tenant_ || access_.contains(cluster_of(resource));
     case Rule::kCluster:
       return owned_.contains(resource.name()) || granted_.contains(resource.name());
-    case Rule::kOfCluster:
-      return owned_.contains(cluster_of(resource));
+    case Rule::kMachine:
+      return machines_.contains(cluster_of(resource));
+    case Rule::kAccess:
+      return access_.contains(cluster_of(resource));
     case Rule::kInstance: {
-      if (owned_.empty()) return false;
+      if (machines_.empty()) return false;
       const auto* node = snapshot_.find<pb::Node>(resource.as<pb::Instance>().spec().node());
-      return node != nullptr && owned_.contains(node->spec().cluster());
+      return node != nullptr && machines_.contains(node->spec().cluster());
     }
     case Rule::kAccount:
       return resource.as<pb::Account>().spec().tenant() == tenant_;
@@ -119,7 +125,7 @@ std::vector<Resource> Visibility::list(const Kind& kind) const {
     std::move(more.begin(), more.end(), std::back_inserter(out));
   };
   if (*rule == Rule::kItself || *rule == Rule::kCluster) {
-    std::set<std::string, std::less<>> names = owned_;
+    Names names = owned_;
     names.insert(granted_.begin(), granted_.end());
     if (*rule == Rule::kItself) names = {tenant_};
     for (const std::string& name : names)
@@ -130,14 +136,15 @@ std::vector<Resource> Visibility::list(const Kind& kind) const {
   if (*rule == Rule::kToken)
     for (const auto& account : snapshot_.find_by<pb::Account>("tenant", tenant_))
       take(snapshot_.find_by(kind, "account", account->metadata().name()));
-  if (*rule == Rule::kOwned) take(snapshot_.find_by(kind, "tenant", tenant_));
-  for (const std::string& cluster : owned_) {
-    if (*rule == Rule::kInstance)
+  if (*rule == Rule::kGrant) take(snapshot_.find_by(kind, "tenant", tenant_));
+  if (*rule == Rule::kGrant || *rule == Rule::kAccess)
+    for (const std::string& cluster : access_) take(snapshot_.find_by(kind, "cluster", cluster));
+  if (*rule == Rule::kMachine)
+    for (const std::string& cluster : machines_) take(snapshot_.find_by(kind, "cluster", cluster));
+  if (*rule == Rule::kInstance)
+    for (const std::string& cluster : machines_)
       for (const auto& node : snapshot_.find_by<pb::Node>("cluster", cluster))
         take(snapshot_.find_by(kind, "node", node->metadata().name()));
-    if (*rule == Rule::kOfCluster || *rule == Rule::kOwned)
-      take(snapshot_.find_by(kind, "cluster", cluster));
-  }
   const auto place = [](const Resource& resource) {
     return std::tie(resource.metadata().tenant(), resource.name());
   };

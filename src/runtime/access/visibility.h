@@ -1,8 +1,9 @@
 // What a caller that is bound to a tenant sees of the fleet.
 //
-// It sees its Tenant, what the tenant owns, its accounts and their tokens, the clusters it may use,
-// and of the clusters it owns also machine pools, nodes, instances, join tokens, invites and the
-// grants on them. Everything else is to it as if it did not exist. Pure.
+// It sees its Tenant, what the tenant owns, its accounts and their tokens, and the clusters it may
+// use; of those that it owns or operates also machine pools, nodes and instances; of those that it
+// owns or manages also join tokens, invites and everybody's grants. Everything else is to it as if
+// it did not exist. Pure.
 #pragma once
 
 #include <set>
@@ -34,8 +35,11 @@ class Visibility {
 
   // The cluster belongs to the tenant.
   [[nodiscard]] bool owns(const std::string& cluster) const;
-  // The tenant owns the cluster and runs it: it is customer-managed, or a grant says `own`.
+  // May enrol nodes and give others access: the cluster is customer-managed and the tenant's own, or
+  // a grant says `own`.
   [[nodiscard]] bool manages(const std::string& cluster) const;
+  // May configure its nodes and switch them off: it manages the cluster, or a grant says `operate`.
+  [[nodiscard]] bool operates(const std::string& cluster) const;
 
   // Whether a change may alter what else is seen: grants, clusters' owners, accounts.
   [[nodiscard]] bool depends_on(const Resource& before, const Resource& after) const;
@@ -45,9 +49,11 @@ class Visibility {
 
   const Snapshot& snapshot_;
   const std::string tenant_;
-  std::set<std::string, std::less<>> owned_;    // clusters
-  std::set<std::string, std::less<>> managed_;  // of those
-  std::set<std::string, std::less<>> granted_;
+  // Clusters.
+  using Names = std::set<std::string, std::less<>>;
+  Names owned_, managed_, operated_, granted_;
+  Names machines_;  // whose machines are seen: owned or operated
+  Names access_;    // whose grants, invites and join tokens are seen: owned or managed
 };
 
 }  // namespace frameworks
