@@ -3,12 +3,14 @@
 #include "machine/provisioning/pool_plan.h"
 #include "runtime/access/change_rules.h"
 #include "runtime/orchestration/placement_plan.h"
+#include "runtime/tenants/tenant_status.h"
 
 namespace frameworks {
 
 Status derive(Transaction& transaction) {
   RETURN_IF_ERROR(plan_pool_nodes(transaction, transaction.changed()));
   RETURN_IF_ERROR(derive_tokens(transaction));
+  RETURN_IF_ERROR(derive_tenants(transaction));
   // Again: nodes that came or went are changes too.
   return plan_instances(transaction, transaction.changed());
 }

@@ -1,5 +1,5 @@
-// What follows from the model, in order: nodes of pools, no tokens for accounts that are gone,
-// then instances on nodes.
+// What follows from the model, in order: nodes of pools, no tokens for accounts that are gone, the
+// status of tenants and grants, then instances on nodes.
 #pragma once
 
 #include "store/store.h"

@@ -13,6 +13,7 @@
 #include "runtime/access/token_desk.h"
 #include "runtime/sessions/sessions.h"
 #include "runtime/tenants/context_directory.h"
+#include "runtime/tenants/txt_resolver.h"
 #include "server/api.h"
 #include "store/store.h"
 
@@ -28,6 +29,7 @@ struct Fleet {
   Sessions& sessions;
   Operations& operations;
   provisioning::Machines& machines;
+  TxtResolver& txt;
   bool simulated = false;
   WallTime started{};
   ContextDirectory& contexts;
@@ -44,6 +46,7 @@ void add_account_methods(Api& api, const Fleet& fleet);
 void add_login_methods(Api& api, const Fleet& fleet, LoginDesk& logins);
 void add_tenant_methods(Api& api, const Fleet& fleet);
 void add_context_methods(Api& api, const Fleet& fleet);
+void add_grant_methods(Api& api, const Fleet& fleet);
 void add_machine_methods(Api& api, const Fleet& fleet);
 void add_operation_methods(Api& api, const Fleet& fleet);
 void add_inventory_methods(Api& api, const Fleet& fleet);

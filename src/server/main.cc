@@ -110,6 +110,9 @@ void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
       ->capture_default_str();
   app.add_option("--audit-keep", audit_keep,
                  "How long entries of the audit log are kept, e.g. 8760h [for ever]");
+  app.add_option("--resolver", options.resolver,
+                 "ADDRESS:PORT of the DNS resolver that verifies custom domains "
+                 "[as /etc/resolv.conf says]");
   app.add_option("--log", log, "debug, info, warn or error")->capture_default_str();
 }
 

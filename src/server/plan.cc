@@ -6,6 +6,7 @@
 #include <set>
 
 #include "config/mesh/mesh_plan.h"
+#include "frameworks/v1/tenant.pb.h"
 #include "machine/network_security/firewall_plan.h"
 #include "machine/provisioning/pool_plan.h"
 #include "model/diff.h"
@@ -14,6 +15,7 @@
 #include "runtime/inventory/inventory.h"
 #include "runtime/orchestration/placement_plan.h"
 #include "runtime/tenants/tenancy_plan.h"
+#include "runtime/tenants/tenant_deletion.h"
 #include "server/derive.h"
 
 namespace frameworks {
@@ -76,6 +78,12 @@ bool was_applied(const Resource& resource) {
   return resource.metadata().annotations().contains(kAppliedAnnotation);
 }
 
+// A tenant's deletion is a state that finishes, whoever begins it.
+void remove(Transaction& transaction, const ResourceKey& key) {
+  if (key.kind == "Tenant") return begin_deletion(transaction, key.name);
+  transaction.remove(key);
+}
+
 void prune(Transaction& transaction, const std::vector<Resource>& items, const Prunable& prunable) {
   std::set<ResourceKey> listed;
   for (const Resource& item : items) listed.insert(item.key());
@@ -86,7 +94,7 @@ void prune(Transaction& transaction, const std::vector<Resource>& items, const P
       if (was_applied(resource) && !listed.contains(resource.key())) gone.push_back(resource.key());
   }
   // Kinds come after those they reference: remove in reverse.
-  for (auto key = gone.rbegin(); key != gone.rend(); ++key) transaction.remove(*key);
+  for (auto key = gone.rbegin(); key != gone.rend(); ++key) remove(transaction, *key);
 }
 
 // Derives and validates what the edit wrote, and notes it for the plan.
@@ -97,6 +105,21 @@ Status complete(Transaction& transaction, const Snapshot& before, const Origins&
   RETURN_IF_ERROR(validate_fleet(transaction.snapshot(), keys, origins, &before));
   outcome = {before, transaction.snapshot(), keys};
   return {};
+}
+
+// A deletion that takes its time says what it waits for, in order.
+pb::PlanStep deletion_step(const Resource& resource) {
+  pb::PlanStep step;
+  step.set_layer("model");
+  step.set_action("delete");
+  step.set_object(resource.key().text());
+  std::string waiting;
+  if (resource.kind().name == "Tenant")
+    for (const std::string& text : resource.as<pb::Tenant>().status().waiting())
+      waiting += (waiting.empty() ? "" : ", then ") + text;
+  step.set_summary(fmt::format("delete {}: {}", resource.key().text(),
+                               waiting.empty() ? "once it is let go" : waiting));
+  return step;
 }
 
 std::vector<pb::PlanStep> explain_model(const PlannedChange& change) {
@@ -113,6 +136,13 @@ std::vector<pb::PlanStep> explain_model(const PlannedChange& change) {
     if (derived) continue;
     auto changes = diff(before == nullptr ? nullptr : &before->message(),
                         after == nullptr ? nullptr : &after->message());
+    const bool begins_to_go = before != nullptr && after != nullptr &&
+                              !before->metadata().has_delete_time() &&
+                              after->metadata().has_delete_time();
+    if (begins_to_go) {
+      steps.push_back(deletion_step(*after));
+      continue;
+    }
     if (changes.empty() && before != nullptr && after != nullptr) continue;
     std::erase_if(changes, [](const pb::FieldChange& field) {
       return field.field().find(kAppliedAnnotation) != std::string::npos;
@@ -206,6 +236,23 @@ Status check_revisions(const Snapshot& before, const Items& items) {
   return {};
 }
 
+// What is being deleted is not written anew: it would go all the same.
+Status check_deleting(const Snapshot& before, const Items& items) {
+  std::vector<Violation> violations;
+  for (const Resource& item : items.resources) {
+    const Resource* stored = before.find(item.key());
+    if (stored != nullptr && stored->metadata().has_delete_time())
+      violations.push_back({{},
+                            0,
+                            item.key().text(),
+                            "",
+                            "is being deleted: leave it out, or wait until it is gone"});
+  }
+  if (violations.empty()) return {};
+  for (Violation& violation : violations) items.origins.place(violation);
+  return Error::invalid(std::move(violations));
+}
+
 }  // namespace
 
 Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome,
@@ -219,6 +266,7 @@ Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<Planned
       return Error(Code::kAborted, fmt::format("the fleet is at revision {}, not {}: plan again",
                                                before.revision(), revision));
     RETURN_IF_ERROR(check_revisions(before, *items));
+    RETURN_IF_ERROR(check_deleting(before, *items));
     for (const Resource& item : items->resources)
       transaction.put(merged(before.find(item.key()), item));
     if (pruning) prune(transaction, items->resources, prunable);
@@ -230,8 +278,9 @@ Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<Plann
   const Kind* kind = find_kind(request.kind());
   if (kind == nullptr)
     return Error(Code::kInvalidArgument, fmt::format("unknown kind \"{}\"", request.kind()));
-  // Deleting a join token takes it back; everything else of the system's goes with what made it.
-  if (kind->system_owned && kind->name != "JoinToken")
+  // Deleting a join token or an invite takes it back; everything else of the system's goes with what
+  // made it.
+  if (kind->system_owned && kind->name != "JoinToken" && kind->name != "Invite")
     return Error(Code::kFailedPrecondition,
                  fmt::format("{}: only the system deletes this kind", kind->name));
   const ResourceKey key{kind->name, request.tenant(), request.name()};
@@ -246,7 +295,7 @@ Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<Plann
       return Error(Code::kFailedPrecondition,
                    fmt::format("{}: belongs to MachinePool/{}: lower the pool's count instead",
                                key.text(), stored->as<pb::Node>().spec().pool()));
-    transaction.remove(key);
+    remove(transaction, key);
     return complete(transaction, before, {}, *outcome);
   });
 }

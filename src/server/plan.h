@@ -33,7 +33,7 @@ using Prunable = std::function<bool(const Kind&)>;
 Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome,
                         Prunable prunable = nullptr);
 // kNotFound; kFailedPrecondition for what the system owns; kInvalidArgument while something still
-// references it.
+// references it. A tenant goes in order (runtime/tenants/tenant_deletion.h).
 Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<PlannedChange> outcome);
 
 // What a method of its own writes, by `change`.

@@ -23,6 +23,7 @@
 #include "runtime/access/login_desk.h"
 #include "runtime/access/token_desk.h"
 #include "runtime/health/health_monitor.h"
+#include "runtime/tenants/tenant_keeper.h"
 #include "server/agents_service.h"
 #include "server/configure_step.h"
 #include "server/converge_step.h"
@@ -106,6 +107,7 @@ class Server final : public Quartermaster {
     rest_.reset();
     grpc_.reset();
     if (lease_) lease_->stop();
+    tenants_.reset();
     operations_.reset();
   }
 
@@ -114,11 +116,13 @@ class Server final : public Quartermaster {
     RETURN_IF_ERROR(open_store());
     RETURN_IF_ERROR(watch_nodes());
     RETURN_IF_ERROR(prepare_operations());
+    RETURN_IF_ERROR(prepare_resolver());
     add_methods();
     add_metrics();
     RETURN_IF_ERROR(serve());
     // Last: steps that are taken up again may wait for nodes to connect.
     RETURN_IF_ERROR(operations_->resume_all());
+    keep_tenants();
     RETURN_IF_ERROR(lease_->start());
     return announce();
   }
@@ -255,6 +259,28 @@ class Server final : public Quartermaster {
     return {};
   }
 
+  Status prepare_resolver() {
+    txt_ = options_.txt;
+    if (txt_ != nullptr) return {};
+    ASSIGN_OR_RETURN(dns_, make_dns_txt_resolver(options_.resolver));
+    txt_ = dns_.get();
+    return {};
+  }
+
+  // Where the lease is.
+  void keep_tenants() {
+    fenced_ = std::make_unique<FencedStore>(*store_, *lease_);
+    lease_->on_change([this](bool held) {
+      tenants_.reset();
+      if (!held) return;
+      TenantKeeper::Options options;
+      options.wake_operations = [this] { operations_->wake(); };
+      auto keeper = TenantKeeper::start(*fenced_, clock_, *txt_, std::move(options));
+      if (!keeper) return spdlog::error("tenants: {}", keeper.error().text());
+      tenants_ = std::move(*keeper);
+    });
+  }
+
   provisioning::Machines* machines_for() {
     if (options_.simulated)
       machines_ = std::make_unique<provisioning::FakeMachines>();
@@ -295,6 +321,7 @@ class Server final : public Quartermaster {
                       *sessions_,
                       *operations_,
                       *machines_,
+                      *txt_,
                       options_.simulated,
                       clock_.wall(),
                       *contexts_,
@@ -305,6 +332,7 @@ class Server final : public Quartermaster {
     add_login_methods(api_, fleet, *login_desk_);
     add_tenant_methods(api_, fleet);
     add_context_methods(api_, fleet);
+    add_grant_methods(api_, fleet);
     add_machine_methods(api_, fleet);
     add_operation_methods(api_, fleet);
     add_inventory_methods(api_, fleet);
@@ -446,6 +474,10 @@ class Server final : public Quartermaster {
   std::unique_ptr<provisioning::Machines> machines_;
   std::unique_ptr<Configurator> configurator_;
   std::unique_ptr<Operations> operations_;
+  std::unique_ptr<TxtResolver> dns_;
+  TxtResolver* txt_ = nullptr;
+  std::unique_ptr<FencedStore> fenced_;
+  std::unique_ptr<TenantKeeper> tenants_;
   Api api_;
   Metrics metrics_;
   std::unique_ptr<Workers> workers_;

@@ -10,6 +10,8 @@
 
 namespace frameworks {
 
+class TxtResolver;
+
 struct QuartermasterOptions {
   std::filesystem::path state;
   std::string listen_grpc = "127.0.0.1:19002";
@@ -35,6 +37,11 @@ struct QuartermasterOptions {
   Duration heartbeat = std::chrono::seconds(1);
   // Entries of the audit log older than this are cut off; zero: kept for ever.
   Duration audit_keep{};
+  // "address:port" that is asked for the TXT records of custom domains; empty: as /etc/resolv.conf
+  // says.
+  std::string resolver;
+  // In place of the DNS, for tests; outlives the server.
+  TxtResolver* txt = nullptr;
 };
 
 class Quartermaster {

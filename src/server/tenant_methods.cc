@@ -2,12 +2,14 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/field_mask_util.h>
 
-#include <algorithm>
+#include <atomic>
 #include <cctype>
 
 #include "base/text.h"
 #include "frameworks/v1/tenants_api.pb.h"
 #include "model/validate.h"
+#include "runtime/tenants/domain_check.h"
+#include "runtime/tenants/tenant_deletion.h"
 #include "server/handlers.h"
 #include "server/plan.h"
 
@@ -64,10 +66,12 @@ Status create(const Fleet& fleet, const Caller& caller, const pb::CreateTenantRe
       *name = made.front()->metadata().name();
       return {};
     }
-    if (transaction.snapshot().find<pb::Tenant>(given.name()) != nullptr)
-      return Error(
-          Code::kAlreadyExists,
-          fmt::format("tenant \"{}\" exists: choose another name, or update it", given.name()));
+    if (const auto* other = transaction.snapshot().find<pb::Tenant>(given.name()))
+      return Error(Code::kAlreadyExists,
+                   fmt::format("tenant \"{}\" {}", given.name(),
+                               other->metadata().has_delete_time()
+                                   ? "is being deleted: wait until it is gone"
+                                   : "exists: choose another name, or update it"));
     transaction.put(with_defaults(Resource::of(tenant)));
     return {};
   };
@@ -153,6 +157,48 @@ Status set_suspended(const Fleet& fleet, const Caller& caller, const Request& re
   return run(fleet, caller, request.tenant(), request.dry_run(), edit, response);
 }
 
+// The mark, or what it would wait for; asked again, what it still waits for.
+Status remove(const Fleet& fleet, const Caller& caller, const pb::DeleteTenantRequest& request,
+              pb::TenantResponse& response) {
+  const auto gone = std::make_shared<pb::Tenant>();
+  const Edit edit = [&, gone](Transaction& transaction) -> Status {
+    const auto* stored = transaction.snapshot().find<pb::Tenant>(request.tenant());
+    if (stored == nullptr) return no_tenant(request.tenant());
+    *gone = *stored;
+    begin_deletion(transaction, request.tenant());
+    return {};
+  };
+  RETURN_IF_ERROR(run(fleet, caller, request.tenant(), request.dry_run(), edit, response));
+  if (response.has_tenant()) return {};
+  // Nothing was left of it: it is gone already.
+  *response.mutable_tenant() = *gone;
+  response.mutable_tenant()->mutable_status()->set_state(pb::TENANT_STATE_DELETING);
+  return {};
+}
+
+// A question to the DNS takes seconds when nobody answers: few at a time, so that workers remain.
+Status verify_domain(const Fleet& fleet, const Caller& caller,
+                     const pb::VerifyDomainRequest& request, std::atomic<int>& asking,
+                     pb::VerifyDomainResponse& response) {
+  constexpr int kAtOnce = 2;
+  const struct Turn {
+    explicit Turn(std::atomic<int>& count) : count(count), place(++count) {}
+    ~Turn() { --count; }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    std::atomic<int>& count;
+    const int place;
+  } turn(asking);
+  if (turn.place > kAtOnce)
+    return Error(Code::kResourceExhausted,
+                 "other domains are being looked for: try again in a few seconds");
+  ASSIGN_OR_RETURN(*response.mutable_domain(),
+                   check_domain(fleet.store, fleet.txt, actor(caller), request.tenant(),
+                                request.domain(),
+                                request.dry_run() ? DryRun::kYes : DryRun::kNo));
+  return {};
+}
+
 }  // namespace
 
 void add_tenant_methods(Api& api, const Fleet& fleet) {
@@ -175,6 +221,17 @@ void add_tenant_methods(Api& api, const Fleet& fleet) {
       "frameworks.v1.Tenants/Resume", Runs::kWorker,
       [fleet](const Caller& caller, const auto& request, auto& response) {
         return set_suspended(fleet, caller, request, false, response);
+      });
+  api.add<pb::DeleteTenantRequest, pb::TenantResponse>(
+      "frameworks.v1.Tenants/Delete", Runs::kWorker,
+      [fleet](const Caller& caller, const auto& request, auto& response) {
+        return remove(fleet, caller, request, response);
+      });
+  api.add<pb::VerifyDomainRequest, pb::VerifyDomainResponse>(
+      "frameworks.v1.Tenants/VerifyDomain", Runs::kWorker,
+      [fleet, asking = std::make_shared<std::atomic<int>>(0)](
+          const Caller& caller, const auto& request, auto& response) {
+        return verify_domain(fleet, caller, request, *asking, response);
       });
 }
 

@@ -1,50 +1,12 @@
 #include <gtest/gtest.h>
 
-#include "frameworks/v1/tenant.pb.h"
-#include "server/fleet_client.h"
-#include "server/quartermaster.h"
+#include "server/tenant_fixture.h"
 
 namespace frameworks {
 namespace {
 
 using grpc::StatusCode;
-
-class TenantMethods : public ::testing::Test {
- protected:
-  TenantMethods() : directory_(std::move(*TemporaryDirectory::make())) {
-    QuartermasterOptions options;
-    options.state = directory_.path() / "state";
-    options.listen_grpc = options.listen_rest = "127.0.0.1:0";
-    options.simulated = true;
-    auto server = Quartermaster::start(options);
-    CHECK(server);
-    server_ = std::move(*server);
-    client_ = std::make_unique<FleetClient>(options.state, server_->grpc_port());
-  }
-
-  template <typename Request>
-  StatusCode call(const std::string& method, const Request& request) {
-    response_.Clear();
-    const auto status = client_->call("Tenants/" + method, request, response_);
-    text_ = status.error_message() + FleetClient::violations(status);
-    return status.error_code();
-  }
-
-  StatusCode create(const std::string& name, const std::string& request_id = {},
-                    bool dry_run = false) {
-    pb::CreateTenantRequest request;
-    request.mutable_tenant()->mutable_metadata()->set_name(name);
-    request.set_request_id(request_id);
-    request.set_dry_run(dry_run);
-    return call("Create", request);
-  }
-
-  TemporaryDirectory directory_;
-  std::unique_ptr<Quartermaster> server_;
-  std::unique_ptr<FleetClient> client_;
-  pb::TenantResponse response_;
-  std::string text_;
-};
+using TenantMethods = TenantFixture;
 
 TEST_F(TenantMethods, CreateIsTheSameAgainForTheSameRequestId) {
   ASSERT_EQ(create("acme", "order-1", true), StatusCode::OK) << text_;
