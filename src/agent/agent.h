@@ -81,7 +81,7 @@ class Agent {
   AgentOptions options_;
   Clock& clock_;
   std::optional<Identity> identity_;
-  Tenancy tenancy_;
+  Tenancy tenancy_{clock_};
   std::unique_ptr<Checks> checks_;
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<MediaAuthority> media_;

@@ -29,27 +29,39 @@ constexpr std::chrono::seconds kTimeout{5};
 using Answer = http::response<http::string_body>;
 
 struct Site {
-  const Tenancy& tenancy;
+  Tenancy& tenancy;
   std::function<std::string()> status;
   int connections = 0;  // the one thread's own
 };
+
+// What the media server asks or tells of a stream: that it begins (""), runs or has ended.
+void publish(const http::request<http::string_body>& request, std::string_view about,
+             Tenancy& tenancy, Answer& answer) {
+  if (about != "" && about != "-update" && about != "-done") return;
+  if (request.method() != http::verb::post) {
+    answer.result(http::status::method_not_allowed);
+    answer.set(http::field::allow, "POST");
+    answer.body() = "POST only\n";
+    return;
+  }
+  PublishAnswer verdict{true, "noted"};
+  if (about == "-done")
+    tenancy.ended(request.body());
+  else
+    verdict = about == "" ? tenancy.may_publish(request.body()) : tenancy.may_go_on(request.body());
+  answer.result(verdict.allowed ? http::status::ok : http::status::forbidden);
+  answer.body() = verdict.reason + "\n";
+  if (!verdict.allowed)
+    spdlog::info("{}: {}", about == "" ? "publish refused" : "stream ended", verdict.reason);
+}
 
 Answer answer_to(const http::request<http::string_body>& request, const Site& site) {
   Answer answer{http::status::not_found, request.version()};
   answer.set(http::field::content_type, "text/plain");
   answer.body() = "not found\n";
   const std::string_view target(request.target().data(), request.target().size());
-  if (target == "/v1/publish") {
-    if (request.method() != http::verb::post) {
-      answer.result(http::status::method_not_allowed);
-      answer.set(http::field::allow, "POST");
-      answer.body() = "POST only\n";
-    } else {
-      const PublishAnswer verdict = site.tenancy.may_publish(request.body());
-      answer.result(verdict.allowed ? http::status::ok : http::status::forbidden);
-      answer.body() = verdict.reason + "\n";
-      if (!verdict.allowed) spdlog::info("publish refused: {}", verdict.reason);
-    }
+  if (target.starts_with("/v1/publish")) {
+    publish(request, target.substr(11), site.tenancy, answer);
   } else if (target == "/v1/status" && request.method() == http::verb::get) {
     answer.result(http::status::ok);
     answer.set(http::field::content_type, "application/json");
@@ -113,7 +125,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 class BeastMediaAuthority final : public MediaAuthority {
  public:
-  BeastMediaAuthority(const tcp::endpoint& at, const Tenancy& tenancy,
+  BeastMediaAuthority(const tcp::endpoint& at, Tenancy& tenancy,
                       std::function<std::string()> status)
       : site_{tenancy, std::move(status)}, acceptor_(context_, at) {
     accept();
@@ -148,7 +160,7 @@ class BeastMediaAuthority final : public MediaAuthority {
 }  // namespace
 
 Result<std::unique_ptr<MediaAuthority>> MediaAuthority::start(const std::string& listen,
-                                                              const Tenancy& tenancy,
+                                                              Tenancy& tenancy,
                                                               std::function<std::string()> status) {
   try {
     const size_t colon = listen.rfind(':');

@@ -1,7 +1,9 @@
 // The node's own HTTP endpoint, on loopback: media servers ask here who may publish.
 //
-//   POST /v1/publish   nginx-rtmp's on_publish form; 200 allow, 403 refuse
-//   GET  /v1/status    the agent's state as JSON
+//   POST /v1/publish          nginx-rtmp's on_publish form; 200 allow, 403 refuse
+//   POST /v1/publish-update   on_update of a running stream; 200 go on, 403 end it
+//   POST /v1/publish-done     on_publish_done; 200
+//   GET  /v1/status           the agent's state as JSON
 //
 // Answers from memory, with or without the server. One thread; requests, connections and time are
 // bounded, so that nobody on the node can hold it up.
@@ -21,7 +23,7 @@ class MediaAuthority {
   // `listen` is "address:port" (port 0: any). kUnavailable when it is taken. `status` returns JSON
   // and is called on the authority's thread.
   static Result<std::unique_ptr<MediaAuthority>> start(const std::string& listen,
-                                                       const Tenancy& tenancy,
+                                                       Tenancy& tenancy,
                                                        std::function<std::string()> status);
   virtual ~MediaAuthority() = default;  // stops and joins
   [[nodiscard]] virtual int port() const = 0;

@@ -44,6 +44,62 @@ TEST(Tenancy, RefusesWhatIsAmbiguous) {
     EXPECT_FALSE(tenancy.may_publish(form).allowed) << form;
 }
 
+TEST(Tenancy, RefusesFromTheMomentOnThatTheGrantExpires) {
+  ManualClock clock;
+  Tenancy tenancy(clock);
+  auto timed = section();
+  timed.mutable_tenants(0)->mutable_expire_time()->set_seconds(
+      std::chrono::duration_cast<std::chrono::seconds>(clock.wall().time_since_epoch()).count() +
+      60);
+  tenancy.set(timed);
+  clock.advance(std::chrono::seconds(59));
+  EXPECT_TRUE(tenancy.may_publish("name=acme%2Bshow").allowed);
+  EXPECT_TRUE(tenancy.may_go_on("call=update_publish&name=acme%2Bshow").allowed);
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_EQ(tenancy.may_publish("name=acme%2Bshow").reason, "tenant acme's grant has expired");
+  EXPECT_FALSE(tenancy.may_go_on("call=update_publish&name=acme%2Bshow").allowed);
+}
+
+TEST(Tenancy, CountsTheStreamsOfATenantThatHasALimit) {
+  ManualClock clock;
+  Tenancy tenancy(clock);
+  auto limited = section();
+  limited.mutable_tenants(0)->mutable_limits()->set_streams(2);
+  tenancy.set(limited);
+  const auto begins = [&](const std::string& stream) {
+    return tenancy.may_publish("name=acme%2B" + stream).allowed;
+  };
+  EXPECT_TRUE(begins("one"));
+  EXPECT_TRUE(begins("two"));
+  EXPECT_TRUE(begins("two")) << "the same one, once more";
+  EXPECT_FALSE(begins("three"));
+  tenancy.ended("name=acme%2Bone");
+  EXPECT_TRUE(begins("three"));
+  // What is told of goes on counting; what nobody tells of any more has ended.
+  clock.advance(std::chrono::seconds(30));
+  EXPECT_TRUE(tenancy.may_go_on("name=acme%2Btwo").allowed);
+  clock.advance(std::chrono::seconds(30));
+  EXPECT_TRUE(begins("four"));
+  EXPECT_FALSE(begins("five"));
+  limited.mutable_tenants(0)->mutable_limits()->set_streams(0);
+  tenancy.set(limited);
+  EXPECT_TRUE(begins("five"));
+}
+
+TEST(Tenancy, WhatRunsGoesOnUnlessThePlanIsAgainstIt) {
+  Tenancy tenancy;
+  EXPECT_TRUE(tenancy.may_go_on("name=acme%2Bshow").allowed) << "no plan yet: an agent that starts";
+  tenancy.set(section());
+  EXPECT_TRUE(tenancy.may_go_on("name=acme%2Bshow").allowed);
+  EXPECT_TRUE(tenancy.may_go_on("call=update_play&name=nothing of ours").allowed);
+  EXPECT_TRUE(tenancy.may_go_on("app=live&call=update_play&name=late-payer%2Bshow").allowed);
+  EXPECT_FALSE(
+      tenancy.may_go_on("app=live&call=update_publish&name=late-payer%2Bshow&call=update_play")
+          .allowed);
+  EXPECT_FALSE(tenancy.may_go_on("name=late-payer%2Bshow").allowed);
+  EXPECT_FALSE(tenancy.may_go_on("name=globex%2Bshow").allowed);
+}
+
 RC_GTEST_PROP(Tenancy, NoFormAllowsATenantThatHasNoPlaceHere, (const std::string& noise)) {
   Tenancy tenancy;
   tenancy.set(section());
@@ -102,6 +158,18 @@ class MediaAuthorityTest : public testing::Test {
 TEST_F(MediaAuthorityTest, AnswersTheMediaServer) {
   EXPECT_EQ(publish("call=publish&app=live&name=acme%2Bshow"), "HTTP/1.0 200");
   EXPECT_EQ(publish("call=publish&app=live&name=globex%2Bshow"), "HTTP/1.0 403");
+}
+
+TEST_F(MediaAuthorityTest, EndsWhatRunsOfATenantThatIsSuspended) {
+  const auto tell = [&](const std::string& path, const std::string& form) {
+    return exchange(fmt::format("POST {} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{}", path,
+                                form.size(), form))
+        .substr(0, 12);
+  };
+  EXPECT_EQ(tell("/v1/publish-update", "name=acme%2Bshow"), "HTTP/1.0 200");
+  EXPECT_EQ(tell("/v1/publish-update", "name=late-payer%2Bshow"), "HTTP/1.0 403");
+  EXPECT_EQ(tell("/v1/publish-done", "name=acme%2Bshow"), "HTTP/1.0 200");
+  EXPECT_EQ(tell("/v1/publish-nonsense", "name=acme%2Bshow"), "HTTP/1.0 404");
 }
 
 TEST_F(MediaAuthorityTest, TellsTheAgentsStatus) {

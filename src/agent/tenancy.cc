@@ -37,6 +37,20 @@ std::optional<std::string> decoded(std::string_view text) {
 
 Error refused(std::string why) { return {Code::kInvalidArgument, std::move(why)}; }
 
+const pb::TenancySection::TenantEntry* find_entry(const pb::TenancySection& section,
+                                                  const std::string& tenant) {
+  for (const auto& entry : section.tenants())
+    if (entry.tenant() == tenant) return &entry;
+  return nullptr;
+}
+
+bool is_over(const pb::TenancySection::TenantEntry& entry, WallTime now) {
+  if (!entry.has_expire_time()) return false;
+  const auto& time = entry.expire_time();
+  return std::chrono::seconds(time.seconds()) + std::chrono::nanoseconds(time.nanos()) <=
+         now.time_since_epoch();
+}
+
 }  // namespace
 
 Result<PublishRequest> parse_publish(std::string_view form) {
@@ -65,17 +79,72 @@ void Tenancy::set(const pb::TenancySection& section) {
   section_.with([&](auto& present) { present = std::move(fresh); });
 }
 
-PublishAnswer Tenancy::may_publish(std::string_view form) const {
+PublishAnswer Tenancy::judge(const PublishRequest& request, const SectionPtr& section) const {
+  const auto* entry = find_entry(*section, request.tenant);
+  if (entry == nullptr) return {false, "the tenant has no place on this node"};
+  if (entry->suspended()) return {false, fmt::format("tenant {} is suspended", entry->tenant())};
+  if (is_over(*entry, clock_.wall()))
+    return {false, fmt::format("tenant {}'s grant has expired", entry->tenant())};
+  return {true, fmt::format("tenant {} may publish here", entry->tenant())};
+}
+
+bool Tenancy::count(const PublishRequest& request, const SectionPtr& section) {
+  const auto* entry = find_entry(*section, request.tenant);
+  const int64_t limit = entry == nullptr ? 0 : entry->limits().streams();
+  return streams_.with([&](auto& all) {
+    if (limit == 0) {
+      all.erase(request.tenant);
+      return true;
+    }
+    const MonoTime now = clock_.mono();
+    Streams& streams = all[request.tenant];
+    std::erase_if(streams, [&](const auto& each) { return each.second + kSilence < now; });
+    if (!streams.contains(request.stream) && static_cast<int64_t>(streams.size()) >= limit)
+      return false;
+    streams[request.stream] = now;
+    return true;
+  });
+}
+
+PublishAnswer Tenancy::may_publish(std::string_view form) {
   const auto request = parse_publish(form);
   if (!request) return {false, request.error().message()};
-  const auto section = section_.with([](const auto& present) { return present; });
+  const SectionPtr section = section_.with([](const auto& present) { return present; });
   if (section == nullptr) return {false, "this node has no plan yet"};
-  for (const auto& entry : section->tenants()) {
-    if (entry.tenant() != request->tenant) continue;
-    if (entry.suspended()) return {false, fmt::format("tenant {} is suspended", entry.tenant())};
-    return {true, fmt::format("tenant {} may publish here", entry.tenant())};
-  }
-  return {false, "the tenant has no place on this node"};
+  PublishAnswer answer = judge(*request, section);
+  if (answer.allowed && !count(*request, section))
+    return {false, fmt::format("tenant {} has as many streams here as its limit allows",
+                               request->tenant)};
+  return answer;
+}
+
+PublishAnswer Tenancy::may_go_on(std::string_view form) {
+  // Updates of players come the same way; what a player asks for need not be a stream that runs.
+  // The first "call" is the media server's; publishers can only append.
+  for (const std::string& field : split(form, '&'))
+    if (field.starts_with("call=")) {
+      if (field != "call=update_publish") return {true, "only publishers are looked at"};
+      break;
+    }
+  const auto request = parse_publish(form);
+  if (!request) return {true, "not a stream of ours"};
+  const SectionPtr section = section_.with([](const auto& present) { return present; });
+  if (section == nullptr) return {true, "this node has no plan yet"};
+  PublishAnswer answer = judge(*request, section);
+  // It runs, whatever the limit is by now.
+  if (answer.allowed) (void)count(*request, section);
+  return answer;
+}
+
+void Tenancy::ended(std::string_view form) {
+  const auto request = parse_publish(form);
+  if (!request) return;
+  streams_.with([&](auto& all) {
+    const auto found = all.find(request->tenant);
+    if (found == all.end()) return;
+    found->second.erase(request->stream);
+    if (found->second.empty()) all.erase(found);
+  });
 }
 
 int Tenancy::tenants() const {
