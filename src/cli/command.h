@@ -31,6 +31,8 @@ struct Context {
   std::function<void()> on_interrupt = [] {};
   // Asks foreign servers; null: the real one.
   WebClient* web = nullptr;
+  // Asks the person at the terminal; empty: nobody is there.
+  std::function<bool(const std::string& question)> confirm{};
 
   Result<std::unique_ptr<Client>> connect() const {
     ASSIGN_OR_RETURN(const Profile found, find_profile(profile));

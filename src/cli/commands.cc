@@ -11,7 +11,21 @@ const std::vector<Command>& all_commands() {
                                                  describe_command(),
                                                  watch_command(),
                                                  status_command(),
+                                                 tenant_create_command(),
+                                                 tenant_update_command(),
+                                                 tenant_suspend_command(),
+                                                 tenant_resume_command(),
+                                                 tenant_delete_command(),
                                                  tenant_context_command(),
+                                                 tenant_clusters_command(),
+                                                 domain_verify_command(),
+                                                 domain_list_command(),
+                                                 grant_request_command(),
+                                                 grant_approve_command(),
+                                                 grant_reject_command(),
+                                                 grant_list_command(),
+                                                 invite_create_command(),
+                                                 invite_accept_command(),
                                                  operation_list_command(),
                                                  operation_watch_command(),
                                                  operation_cancel_command(),
@@ -39,7 +53,10 @@ const std::vector<Command>& all_commands() {
 }
 
 std::string group_summary(const std::string& group) {
-  if (group == "tenant") return "What a tenant's programs are told";
+  if (group == "tenant") return "Tenants: their life, and what their programs are told";
+  if (group == "domain") return "Custom domains of tenants";
+  if (group == "grant") return "Who may use which cluster";
+  if (group == "invite") return "Codes with which tenants get a grant by themselves";
   if (group == "operation") return "Long work: list it, follow it, stop it";
   if (group == "node") return "Switch machines on and off";
   if (group == "token") return "Tokens that let machines join";

@@ -21,7 +21,8 @@ grpc::Status check_token(const grpc::ServerContext& context,
 
 }  // namespace
 
-FakeQuartermaster::FakeQuartermaster() : directory_(TemporaryDirectory::make().value()) {
+FakeQuartermaster::FakeQuartermaster(const std::vector<grpc::Service*>& more)
+    : directory_(TemporaryDirectory::make().value()) {
   const auto authority = Authority::load_or_create(directory_.path(), system_clock());
   CHECK(authority.has_value());
   const auto own = authority->issue_server({"quartermaster"}, {"127.0.0.1"});
@@ -35,6 +36,7 @@ FakeQuartermaster::FakeQuartermaster() : directory_(TemporaryDirectory::make().v
   builder.RegisterService(static_cast<pb::Operations::Service*>(this));
   builder.RegisterService(static_cast<pb::Machines::Service*>(this));
   builder.RegisterService(static_cast<pb::Accounts::Service*>(this));
+  for (grpc::Service* service : more) builder.RegisterService(service);
   server_ = builder.BuildAndStart();
   CHECK(server_ != nullptr);
   profile_ = {.server = fmt::format("127.0.0.1:{}", port),

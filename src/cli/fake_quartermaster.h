@@ -28,7 +28,8 @@ class FakeQuartermaster final : public pb::Fleet::Service,
   static constexpr const char* kIdToken = "good.id.token";
   static constexpr const char* kLoginToken = "fwt_login-1_geheim";
 
-  FakeQuartermaster();
+  // `more`: other services, which outlive it.
+  explicit FakeQuartermaster(const std::vector<grpc::Service*>& more = {});
   ~FakeQuartermaster() override { stop(); }
   void stop();
 
