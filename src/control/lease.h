@@ -82,6 +82,9 @@ class FencedStore final : public Store {
   Result<Committed> dry_run(const Edit& edit, Snapshot* after) const override {
     return store_.dry_run(edit, after);
   }
+  Result<std::vector<AuditRow>> read_audit(const AuditRange& range, size_t limit) const override {
+    return store_.read_audit(range, limit);
+  }
   Result<std::unique_ptr<Subscription>> subscribe(Revision from,
                                                   std::function<void()> poke) override {
     return store_.subscribe(from, std::move(poke));

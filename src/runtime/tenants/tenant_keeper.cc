@@ -168,13 +168,16 @@ class Keeper final : public TenantKeeper {
   }
 
   void take_changes() {
+    if (subscription_ == nullptr) {
+      if (const auto again = resubscribe(); !again)
+        return spdlog::warn("tenants: cannot follow the store: {}", again.error().text());
+    }
     while (true) {
       auto changes = subscription_->next(1000);
       if (!changes) {
         spdlog::warn("tenants: start again after {}", changes.error().text());
-        if (const auto again = resubscribe(); !again)
-          spdlog::error("tenants: {}", again.error().text());
-        return;
+        subscription_.reset();
+        return;  // from the present on, in the next round
       }
       if (changes->empty()) return;
       for (const Change& change : *changes) take(change);
