@@ -1,6 +1,7 @@
 #include "runtime/tenants/tenant_context.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
 
 #include <algorithm>
 #include <set>
@@ -64,18 +65,13 @@ bool is_verified(const pb::Tenant& tenant, const std::string& domain) {
   });
 }
 
-WallTime time_of(const google::protobuf::Timestamp& timestamp) {
-  return WallTime(std::chrono::seconds(timestamp.seconds()) +
-                  std::chrono::nanoseconds(timestamp.nanos()));
-}
-
 void note_expiry(const Snapshot& snapshot, const pb::Grant& grant, OwnContext& out) {
-  if (!grant.spec().has_expire_time()) return;
-  const WallTime expiry = time_of(grant.spec().expire_time());
-  if (expiry > snapshot.time())
-    out.until = std::min(out.until.value_or(expiry), expiry);
+  const std::optional<WallTime> expiry = expiry_of(grant);
+  if (!expiry) return;
+  if (*expiry > snapshot.time())
+    out.until = std::min(out.until.value_or(*expiry), *expiry);
   else
-    out.ran_out |= time_of(grant.metadata().update_time()) < expiry;
+    out.ran_out |= grant.metadata().update_time() < grant.spec().expire_time();
 }
 
 const pb::Tenant* first_by(const Snapshot& snapshot, const char* index, const std::string& value) {
