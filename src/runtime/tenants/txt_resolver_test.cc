@@ -72,8 +72,9 @@ class DnsWorld {
 
  private:
   void serve(const std::stop_token& stop) {
+    // Not --keep-in-foreground, with which it closes its outputs: run() then waits for its end.
     const auto done =
-        run({.argv = {"dnsmasq", "--keep-in-foreground", "--conf-file=", "--pid-file=",
+        run({.argv = {"dnsmasq", "--no-daemon", "--conf-file=", "--pid-file=",
                       "--user=root", "--no-resolv", "--no-hosts", "--bind-interfaces",
                       "--listen-address=127.0.0.1", fmt::format("--port={}", port_),
                       "--local=/example.test/", "--txt-record=one.example.test,hello",
@@ -81,6 +82,7 @@ class DnsWorld {
                       fmt::format("--txt-record=long.example.test,{},{}", std::string(250, 'a'),
                                   std::string(50, 'a')),
                       "--host-record=other.example.test,192.0.2.1"},
+             .timeout = std::chrono::minutes(10),
              .stop = stop});
     EXPECT_TRUE(stop.stop_requested()) << (done ? done->err : done.error().text());
   }
