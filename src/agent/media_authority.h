@@ -22,8 +22,7 @@ class MediaAuthority {
  public:
   // `listen` is "address:port" (port 0: any). kUnavailable when it is taken. `status` returns JSON
   // and is called on the authority's thread.
-  static Result<std::unique_ptr<MediaAuthority>> start(const std::string& listen,
-                                                       Tenancy& tenancy,
+  static Result<std::unique_ptr<MediaAuthority>> start(const std::string& listen, Tenancy& tenancy,
                                                        std::function<std::string()> status);
   virtual ~MediaAuthority() = default;  // stops and joins
   [[nodiscard]] virtual int port() const = 0;

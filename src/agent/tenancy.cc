@@ -113,8 +113,8 @@ PublishAnswer Tenancy::may_publish(std::string_view form) {
   if (section == nullptr) return {false, "this node has no plan yet"};
   PublishAnswer answer = judge(*request, section);
   if (answer.allowed && !count(*request, section))
-    return {false, fmt::format("tenant {} has as many streams here as its limit allows",
-                               request->tenant)};
+    return {false,
+            fmt::format("tenant {} has as many streams here as its limit allows", request->tenant)};
   return answer;
 }
 

@@ -40,9 +40,9 @@ class Tenancy {
 
   void set(const pb::TenancySection& section);
 
-  // Whether a stream may begin. A grant that has expired is refused by this node's clock, also while
-  // the server is away; and one stream more than the tenant's limit on this cluster, counted on
-  // this node alone: with several nodes a tenant may have as many on each.
+  // Whether a stream may begin. A grant that has expired is refused by this node's clock, also
+  // while the server is away; and one stream more than the tenant's limit on this cluster, counted
+  // on this node alone: with several nodes a tenant may have as many on each.
   [[nodiscard]] PublishAnswer may_publish(std::string_view form);
   // Whether a stream that the media server tells of as running may go on: not of a tenant that was
   // suspended, or whose grant ended. Without a plan everything goes on.

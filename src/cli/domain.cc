@@ -21,7 +21,8 @@ Command domain_verify_command() {
       .name = "domain verify",
       .summary = "Look for a custom domain's DNS record now",
       .help =
-          "The server does so by itself, at growing intervals. Exit code 1 as long as the domain is "
+          "The server does so by itself, at growing intervals. Exit code 1 as long as the domain "
+          "is "
           "not verified.",
       .examples = {{"domain verify live.acme.example --tenant acme", "after the record was made"}},
       .setup = [](CLI::App& app) -> Run {
@@ -75,8 +76,7 @@ Command domain_list_command() {
           ASSIGN_OR_RETURN(const auto client, context.connect());
           std::vector<Resource> tenants;
           if (tenant->empty()) {
-            ASSIGN_OR_RETURN(Listing listing,
-                             list_resources(*client, kind_of<pb::Tenant>(), {}));
+            ASSIGN_OR_RETURN(Listing listing, list_resources(*client, kind_of<pb::Tenant>(), {}));
             tenants = std::move(listing.resources);
           } else {
             ASSIGN_OR_RETURN(const Resource found,

@@ -73,7 +73,8 @@ Command invite_accept_command() {
       .name = "invite accept",
       .summary = "Turn an invite's code into a grant",
       .help =
-          "The same code again gives the same grant. With - the code is read from standard input, so "
+          "The same code again gives the same grant. With - the code is read from standard input, "
+          "so "
           "that\n"
           "no list of processes shows it.",
       .examples = {{"invite accept fwi_3f9ac04d21b7_5d2c --tenant acme", "by its code"},

@@ -133,11 +133,12 @@ class TenantCommands : public ::testing::Test {
 };
 
 TEST_F(TenantCommands, CreateTakesLimitsFeaturesAndDomains) {
-  EXPECT_EQ(say("tenant create acme --plan pro --limit streams=50 --limit bandwidthMbps=900 "
-                "--feature dvr=true --feature rate=2.5 --feature region=eu --domain tv.acme.example"),
-            "0 Tenant/acme created\n"
-            "  tv.acme.example needs the DNS record: _frameworks.tv.acme.example TXT "
-            "\"frameworks-domain=abc\"\n");
+  EXPECT_EQ(
+      say("tenant create acme --plan pro --limit streams=50 --limit bandwidthMbps=900 "
+          "--feature dvr=true --feature rate=2.5 --feature region=eu --domain tv.acme.example"),
+      "0 Tenant/acme created\n"
+      "  tv.acme.example needs the DNS record: _frameworks.tv.acme.example TXT "
+      "\"frameworks-domain=abc\"\n");
   const pb::TenantSpec& spec = tenants_.created.tenant().spec();
   EXPECT_EQ(spec.plan(), "pro");
   EXPECT_EQ(spec.limits().streams(), 50);
@@ -235,8 +236,7 @@ TEST_F(TenantCommands, ADomainThatIsNotVerifiedIsExitCodeOneAndTellsTheRecord) {
             "1 tv.acme.example is failed: there is no TXT record\n"
             "  wanted: _frameworks.tv.acme.example TXT \"frameworks-domain=abc\"\n");
   tenants_.verified = true;
-  EXPECT_EQ(say("domain verify tv.acme.example --tenant acme"),
-            "0 tv.acme.example is verified\n");
+  EXPECT_EQ(say("domain verify tv.acme.example --tenant acme"), "0 tv.acme.example is verified\n");
   pb::Tenant tenant;
   tenant.mutable_metadata()->set_name("acme");
   auto& domain = *tenant.mutable_status()->add_domains();

@@ -40,8 +40,7 @@ Status confirm(Context& context, Client& client, const Options& options) {
   if (!context.confirm)
     return Error(Code::kInvalidArgument,
                  fmt::format("{} Nobody is here to be asked: add --yes", question));
-  if (!context.confirm(question))
-    return Error(Code::kFailedPrecondition, "nothing was deleted");
+  if (!context.confirm(question)) return Error(Code::kFailedPrecondition, "nothing was deleted");
   return {};
 }
 
@@ -97,9 +96,9 @@ Command tenant_delete_command() {
           if (context.json) {
             context.terminal.out << pretty_json(to_json(response)) << "\n";
           } else {
-            context.terminal.out << fmt::format("Tenant/{} {}\n", options->name,
-                                                options->dry_run ? "would be deleted, in this order:"
-                                                                 : "is being deleted");
+            context.terminal.out << fmt::format(
+                "Tenant/{} {}\n", options->name,
+                options->dry_run ? "would be deleted, in this order:" : "is being deleted");
             if (options->dry_run) print_order(context.terminal.out, response.tenant());
           }
           if (options->dry_run || !options->wait) return kExitOk;

@@ -110,9 +110,9 @@ Result<google::protobuf::Timestamp> read_time(const std::string& text, WallTime 
   if (TimeUtil::FromString(text, &out)) return out;
   const auto duration = parse_duration(text);
   if (!duration)
-    return Error(Code::kInvalidArgument,
-                 fmt::format("\"{}\": give a duration as 24h, or a time as 2027-01-31T12:00:00Z",
-                             text));
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("\"{}\": give a duration as 24h, or a time as 2027-01-31T12:00:00Z", text));
   return TimeUtil::NanosecondsToTimestamp(
       std::chrono::duration_cast<std::chrono::nanoseconds>((now + *duration).time_since_epoch())
           .count());

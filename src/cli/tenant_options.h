@@ -15,7 +15,8 @@ namespace pb = ::frameworks::v1;
 
 // --limit NAME=NUMBER, as often as wanted.
 void add_limit_option(CLI::App& app, std::vector<std::string>& values);
-// Sets each limit that is named; a number of 0 takes it away. kInvalidArgument names those there are.
+// Sets each limit that is named; a number of 0 takes it away. kInvalidArgument names those there
+// are.
 Status read_limits(const std::vector<std::string>& values, pb::Limits& limits);
 
 // --feature NAME=VALUE: true, false, a number, or else a string; an empty value takes it away.

@@ -26,9 +26,9 @@ Result<int> show_grant(const Context& context, const pb::GrantResponse& response
     return kExitOk;
   }
   const pb::Grant& grant = response.grant();
-  context.terminal.out << fmt::format(
-      "Grant/{}/{} {}{}: {} of {}\n", grant.metadata().tenant(), grant.metadata().name(),
-      dry_run ? "would be " : "", what, word(grant.spec().level()), grant.spec().cluster());
+  context.terminal.out << fmt::format("Grant/{}/{} {}{}: {} of {}\n", grant.metadata().tenant(),
+                                      grant.metadata().name(), dry_run ? "would be " : "", what,
+                                      word(grant.spec().level()), grant.spec().cluster());
   return kExitOk;
 }
 

@@ -48,7 +48,8 @@ Command tenant_update_command() {
       .name = "tenant update",
       .summary = "Change a tenant",
       .help =
-          "Changes what is given and leaves the rest. Refused when somebody else changes the tenant "
+          "Changes what is given and leaves the rest. Refused when somebody else changes the "
+          "tenant "
           "at the\n"
           "same time: run it again.",
       .examples = {{"tenant update acme --plan pro --limit nodes=8", "plan and one limit"},

@@ -1,4 +1,5 @@
-// A code with which tenants get a grant by themselves. Written by the server when it is made or used.
+// A code with which tenants get a grant by themselves. Written by the server when it is made or
+// used.
 #include <fmt/format.h>
 
 #include "base/text.h"

@@ -93,9 +93,10 @@ Result<pb::Grant> requested(const pb::Grant* existing, const pb::RequestGrantReq
     const bool holds = grant_state(grant, now) == pb::GRANT_STATE_ACTIVE;
     if (holds && grant.spec().level() >= level) return grant;  // nothing to ask for
     if (holds)
-      return Error(Code::kFailedPrecondition,
-                   fmt::format("Grant/{}/{} gives a lower level already: ask an operator to raise it",
-                               request.tenant(), grant.metadata().name()));
+      return Error(
+          Code::kFailedPrecondition,
+          fmt::format("Grant/{}/{} gives a lower level already: ask an operator to raise it",
+                      request.tenant(), grant.metadata().name()));
   } else {
     grant.mutable_metadata()->set_name(std::move(name));
     grant.mutable_metadata()->set_tenant(request.tenant());
@@ -119,10 +120,9 @@ Status request_grant(const Fleet& fleet, const Caller& caller,
       return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", request.tenant()));
     RETURN_IF_ERROR(check_requestable(now, caller, request.cluster()));
     const pb::Grant* existing = grant_on(now, request.tenant(), request.cluster());
-    ASSIGN_OR_RETURN(pb::Grant grant,
-                     requested(existing, request,
-                               free_name(now, request.tenant(), request.cluster()),
-                               transaction.time()));
+    ASSIGN_OR_RETURN(pb::Grant grant, requested(existing, request,
+                                                free_name(now, request.tenant(), request.cluster()),
+                                                transaction.time()));
     key.name = grant.metadata().name();
     transaction.put(std::move(grant));
     return {};

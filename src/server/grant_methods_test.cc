@@ -116,9 +116,9 @@ class GrantMethods : public TenantFixture {
                         const std::string& label = "x") {
     pb::ApplyResponse response;
     return call("Fleet/Apply",
-                FleetClient::yaml("apiVersion: frameworks/v1\nkind: Node\nmetadata: {name: " + name +
-                                  ", labels: {l: " + label + "}}\nspec: {cluster: " + cluster +
-                                  ", address: 192.0.2.20}\n"),
+                FleetClient::yaml("apiVersion: frameworks/v1\nkind: Node\nmetadata: {name: " +
+                                  name + ", labels: {l: " + label +
+                                  "}}\nspec: {cluster: " + cluster + ", address: 192.0.2.20}\n"),
                 response);
   }
   StatusCode join(const std::string& cluster) {
@@ -201,8 +201,7 @@ TEST_F(GrantMethods, ExpiryIsAtItsMoment) {
   EXPECT_TRUE(eventually([&] { return client_->context("acme").clusters_size() == 0; }));
   EXPECT_EQ(state("acme", "shared"), pb::GRANT_STATE_EXPIRED);
   EXPECT_GE(system_clock().wall().time_since_epoch(),
-            std::chrono::seconds(
-                find<pb::Grant>("shared", "acme").spec().expire_time().seconds()));
+            std::chrono::seconds(find<pb::Grant>("shared", "acme").spec().expire_time().seconds()));
 }
 
 TEST_F(GrantMethods, AnInviteGivesEachOfSoManyTenantsOneGrant) {
@@ -280,12 +279,12 @@ TEST_F(GrantMethods, ALevelLetsTheTenantDoWhatItSaysAndNoMore) {
     StatusCode sees, configures, switches, enrols, joins, invites;
   };
   using enum StatusCode;
-  for (const Row& row : std::vector<Row>{
-           {pb::GRANT_LEVEL_USE, NOT_FOUND, INVALID_ARGUMENT, NOT_FOUND, INVALID_ARGUMENT,
-            PERMISSION_DENIED, PERMISSION_DENIED},
-           {pb::GRANT_LEVEL_OPERATE, OK, OK, OK, INVALID_ARGUMENT, PERMISSION_DENIED,
-            PERMISSION_DENIED},
-           {pb::GRANT_LEVEL_OWN, OK, OK, OK, OK, OK, OK}}) {
+  for (const Row& row :
+       std::vector<Row>{{pb::GRANT_LEVEL_USE, NOT_FOUND, INVALID_ARGUMENT, NOT_FOUND,
+                         INVALID_ARGUMENT, PERMISSION_DENIED, PERMISSION_DENIED},
+                        {pb::GRANT_LEVEL_OPERATE, OK, OK, OK, INVALID_ARGUMENT, PERMISSION_DENIED,
+                         PERMISSION_DENIED},
+                        {pb::GRANT_LEVEL_OWN, OK, OK, OK, OK, OK, OK}}) {
     token_.clear();
     if (exists<pb::Grant>("shared", "acme")) {
       ASSERT_EQ(reject("acme", "shared"), OK);
@@ -331,8 +330,9 @@ spec: {limits: {nodes: 2, clusters: 1}, features: {dvr: true, bitrate: 6000, reg
   EXPECT_EQ(write_node("acme-own-1", "acme-own"), StatusCode::OK) << text_;
   pb::ApplyResponse response;
   const auto second = [](const char* name, const char* address) {
-    return FleetClient::yaml(std::string("apiVersion: frameworks/v1\nkind: Node\nmetadata: {name: ") +
-                             name + "}\nspec: {cluster: acme-own, address: " + address + "}\n");
+    return FleetClient::yaml(
+        std::string("apiVersion: frameworks/v1\nkind: Node\nmetadata: {name: ") + name +
+        "}\nspec: {cluster: acme-own, address: " + address + "}\n");
   };
   EXPECT_EQ(call("Fleet/Apply", second("acme-own-2", "192.0.2.21"), response), StatusCode::OK)
       << text_;

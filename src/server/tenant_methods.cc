@@ -194,8 +194,7 @@ Status verify_domain(const Fleet& fleet, const Caller& caller,
                  "other domains are being looked for: try again in a few seconds");
   ASSIGN_OR_RETURN(*response.mutable_domain(),
                    check_domain(fleet.store, fleet.txt, actor(caller), request.tenant(),
-                                request.domain(),
-                                request.dry_run() ? DryRun::kYes : DryRun::kNo));
+                                request.domain(), request.dry_run() ? DryRun::kYes : DryRun::kNo));
   return {};
 }
 
@@ -229,8 +228,8 @@ void add_tenant_methods(Api& api, const Fleet& fleet) {
       });
   api.add<pb::VerifyDomainRequest, pb::VerifyDomainResponse>(
       "frameworks.v1.Tenants/VerifyDomain", Runs::kWorker,
-      [fleet, asking = std::make_shared<std::atomic<int>>(0)](
-          const Caller& caller, const auto& request, auto& response) {
+      [fleet, asking = std::make_shared<std::atomic<int>>(0)](const Caller& caller,
+                                                              const auto& request, auto& response) {
         return verify_domain(fleet, caller, request, *asking, response);
       });
 }

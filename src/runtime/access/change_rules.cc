@@ -131,9 +131,9 @@ Status check_removal(pb::Role role, const Visibility& visibility, const Resource
   const Resource* found = visibility.find(key);
   if (found == nullptr) return not_found(key);
   if (visibility.everything()) return {};
-  const bool own_grant = kind->name == "Grant" &&
-                         (found->metadata().tenant() == visibility.tenant() ||
-                          visibility.manages(found->as<pb::Grant>().spec().cluster()));
+  const bool own_grant =
+      kind->name == "Grant" && (found->metadata().tenant() == visibility.tenant() ||
+                                visibility.manages(found->as<pb::Grant>().spec().cluster()));
   const bool own_invite =
       kind->name == "Invite" && visibility.manages(found->as<pb::Invite>().spec().cluster());
   const bool own_machine = (is_machine_kind(*kind) && visibility.manages(cluster_of(*found))) ||

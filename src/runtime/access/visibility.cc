@@ -19,11 +19,10 @@ enum class Rule { kItself, kGrant, kCluster, kMachine, kAccess, kInstance, kAcco
 
 const Rule* rule_of(const Kind& kind) {
   static const std::map<std::string, Rule, std::less<>> kRules{
-      {"Tenant", Rule::kItself},   {"Grant", Rule::kGrant},
-      {"Cluster", Rule::kCluster}, {"MachinePool", Rule::kMachine},
-      {"Node", Rule::kMachine},    {"JoinToken", Rule::kAccess},
-      {"Invite", Rule::kAccess},   {"Instance", Rule::kInstance},
-      {"Account", Rule::kAccount},  {"AccessToken", Rule::kToken},
+      {"Tenant", Rule::kItself},       {"Grant", Rule::kGrant},       {"Cluster", Rule::kCluster},
+      {"MachinePool", Rule::kMachine}, {"Node", Rule::kMachine},      {"JoinToken", Rule::kAccess},
+      {"Invite", Rule::kAccess},       {"Instance", Rule::kInstance}, {"Account", Rule::kAccount},
+      {"AccessToken", Rule::kToken},
   };
   const auto found = kRules.find(kind.name);
   return found == kRules.end() ? nullptr : &found->second;

@@ -35,8 +35,8 @@ class Visibility {
 
   // The cluster belongs to the tenant.
   [[nodiscard]] bool owns(const std::string& cluster) const;
-  // May enrol nodes and give others access: the cluster is customer-managed and the tenant's own, or
-  // a grant says `own`.
+  // May enrol nodes and give others access: the cluster is customer-managed and the tenant's own,
+  // or a grant says `own`.
   [[nodiscard]] bool manages(const std::string& cluster) const;
   // May configure its nodes and switch them off: it manages the cluster, or a grant says `operate`.
   [[nodiscard]] bool operates(const std::string& cluster) const;

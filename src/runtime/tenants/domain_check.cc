@@ -96,11 +96,11 @@ pb::DomainStatus judge_domain(const pb::DomainStatus& was,
     *out.mutable_verify_time() = timestamp(now);
     return out;
   }
-  out.set_message(found ? fmt::format("the TXT record at {} has another value than the challenge",
-                                      at)
-                        : fmt::format("there is no TXT record at {}", at));
-  const bool keeps = was.state() == pb::DOMAIN_STATE_VERIFIED &&
-                     since(was.verify_time(), now) < kDomainGrace;
+  out.set_message(found
+                      ? fmt::format("the TXT record at {} has another value than the challenge", at)
+                      : fmt::format("there is no TXT record at {}", at));
+  const bool keeps =
+      was.state() == pb::DOMAIN_STATE_VERIFIED && since(was.verify_time(), now) < kDomainGrace;
   if (!keeps) out.set_state(pb::DOMAIN_STATE_FAILED);
   return out;
 }

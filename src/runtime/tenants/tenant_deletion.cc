@@ -21,7 +21,9 @@ using Stage = DeletionStep::Stage;
 
 std::string counted(size_t count, const char* one, const char* many = nullptr) {
   return fmt::format("{} {}", count,
-                     count == 1 ? one : many != nullptr ? many : std::string(one) + "s");
+                     count == 1        ? one
+                     : many != nullptr ? many
+                                       : std::string(one) + "s");
 }
 
 std::vector<ResourceKey> keys_of(const std::vector<Resource>& resources) {

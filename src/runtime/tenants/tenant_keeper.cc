@@ -239,8 +239,7 @@ class Keeper final : public TenantKeeper {
   Result<bool> remove(const std::string& tenant, DeletionStep& step) {
     bool machines = false;
     const auto done = store_.write(
-        kActor,
-        [&, stage = step.stage, about = step.about](Transaction& transaction) -> Status {
+        kActor, [&, stage = step.stage, about = step.about](Transaction& transaction) -> Status {
           ASSIGN_OR_RETURN(machines, take_step(transaction, tenant, stage, about));
           if (machines) Operations::enqueue(transaction, "apply", 0, kActor);
           return {};
@@ -295,9 +294,8 @@ class Keeper final : public TenantKeeper {
   // Until the domain is to be checked; what was never checked is at once.
   Duration time_left(const std::string& tenant, const pb::DomainStatus& status) {
     if (!status.has_check_time()) return Duration::zero();
-    const auto checked =
-        WallTime(std::chrono::microseconds(google::protobuf::util::TimeUtil::TimestampToMicroseconds(
-            status.check_time())));
+    const auto checked = WallTime(std::chrono::microseconds(
+        google::protobuf::util::TimeUtil::TimestampToMicroseconds(status.check_time())));
     return next_check_after(status, failures(tenant, status.domain())) - (now() - checked);
   }
 

@@ -370,9 +370,8 @@ TEST_F(Keeper, ADomainIsLookedForUntilItsRecordIsThere) {
   ASSERT_TRUE(eventually([&] { return domain("acme").state() == pb::DOMAIN_STATE_FAILED; }));
   EXPECT_EQ(domain("acme").message(), "there is no TXT record at _frameworks.live.example.org");
   txt_.set("_frameworks.live.example.org", {"something else"});
-  ASSERT_TRUE(after(15s, [&] {
-    return domain("acme").message().find("another value") != std::string::npos;
-  }));
+  ASSERT_TRUE(after(
+      15s, [&] { return domain("acme").message().find("another value") != std::string::npos; }));
   txt_.set("_frameworks.live.example.org", {"something else", challenge});
   EXPECT_EQ(txt_.asked(), 2);
   settle();
@@ -393,8 +392,8 @@ TEST_F(Keeper, AClaimBlocksNobodyAndTheRecordDecides) {
   // Even with a record of its own the second one waits until the first one is gone.
   txt_.set("_frameworks.live.example.org",
            {domain("owner").challenge(), domain("squatter").challenge()});
-  const auto status = check_domain(*store_, txt_, "account/test", "squatter", "live.example.org",
-                                   DryRun::kNo);
+  const auto status =
+      check_domain(*store_, txt_, "account/test", "squatter", "live.example.org", DryRun::kNo);
   ASSERT_TRUE(status) << status.error().text();
   EXPECT_EQ(status->state(), pb::DOMAIN_STATE_FAILED);
   EXPECT_EQ(status->message(), "the domain was verified for another tenant before");
@@ -432,9 +431,8 @@ TEST_F(Keeper, AnotherListOfDomainsKeepsWhatIsVerifiedAndAsksForWhatIsNew) {
   auto changed = *tenant("acme");
   changed.mutable_spec()->add_domains("tv.example.org");
   put(changed);
-  ASSERT_TRUE(eventually([&] {
-    return tenant("acme")->status().domains(1).state() == pb::DOMAIN_STATE_FAILED;
-  }));
+  ASSERT_TRUE(eventually(
+      [&] { return tenant("acme")->status().domains(1).state() == pb::DOMAIN_STATE_FAILED; }));
   EXPECT_EQ(domain("acme").state(), pb::DOMAIN_STATE_VERIFIED);
   EXPECT_EQ(check_domain(*store_, txt_, "account/test", "acme", "no.example.org", DryRun::kNo)
                 .error()

@@ -15,9 +15,9 @@ namespace frameworks {
 class TxtResolver {
  public:
   virtual ~TxtResolver() = default;
-  // The texts of the name's records, each as one string however it was cut. Waits for the answer, at
-  // most about six seconds. kNotFound: there is surely no such record; kUnavailable: nobody knows.
-  // Threadsafe.
+  // The texts of the name's records, each as one string however it was cut. Waits for the answer,
+  // at most about six seconds. kNotFound: there is surely no such record; kUnavailable: nobody
+  // knows. Threadsafe.
   virtual Result<std::vector<std::string>> find_txt(const std::string& name) = 0;
 };
 

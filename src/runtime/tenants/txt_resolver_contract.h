@@ -9,8 +9,8 @@
 
 namespace frameworks {
 
-// A zone that the suite asks for. `World` has `TxtResolver& resolver()`, and `void silence()`, after
-// which nobody answers. The zone has:
+// A zone that the suite asks for. `World` has `TxtResolver& resolver()`, and `void silence()`,
+// after which nobody answers. The zone has:
 //   one.example.test    TXT "hello"
 //   two.example.test    TXT "first", TXT "second"
 //   long.example.test   TXT of 300 letters a, which the DNS carries in two parts

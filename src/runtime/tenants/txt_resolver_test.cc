@@ -74,8 +74,8 @@ class DnsWorld {
   void serve(const std::stop_token& stop) {
     // Not --keep-in-foreground, with which it closes its outputs: run() then waits for its end.
     const auto done =
-        run({.argv = {"dnsmasq", "--no-daemon", "--conf-file=", "--pid-file=",
-                      "--user=root", "--no-resolv", "--no-hosts", "--bind-interfaces",
+        run({.argv = {"dnsmasq", "--no-daemon", "--conf-file=", "--pid-file=", "--user=root",
+                      "--no-resolv", "--no-hosts", "--bind-interfaces",
                       "--listen-address=127.0.0.1", fmt::format("--port={}", port_),
                       "--local=/example.test/", "--txt-record=one.example.test,hello",
                       "--txt-record=two.example.test,first", "--txt-record=two.example.test,second",
