@@ -54,7 +54,7 @@ spec: {cluster: acme-own}
 apiVersion: frameworks/v1
 kind: Service
 metadata: {name: media}
-spec: {tenantFacing: true, placement: {tiers: [edge]}}
+spec: {role: nginx_rtmp, tenantFacing: true, placement: {tiers: [edge]}}
 ---
 apiVersion: frameworks/v1
 kind: Account
@@ -83,6 +83,12 @@ class TenantDeletion : public TenantFixture {
     request.set_name("guest");
     pb::ApplyResponse response;
     ASSERT_EQ(call("Fleet/Delete", request, response), StatusCode::OK) << text_;
+  }
+  // The server has looked for acme's domain once, in vain.
+  bool was_looked_for() {
+    return eventually([&] {
+      return find<pb::Tenant>("acme").status().domains(0).state() == pb::DOMAIN_STATE_FAILED;
+    });
   }
   bool is_gone() {
     return eventually([&] { return !exists<pb::Tenant>("acme"); });
@@ -189,6 +195,7 @@ spec: {tier: edge, region: eu-west, owner: acme, sharing: dedicated, networks: {
 }
 
 TEST_F(TenantDeletion, ADomainIsVerifiedNowWhenAskedAndByNobodyElse) {
+  ASSERT_TRUE(was_looked_for());
   const std::string challenge = find<pb::Tenant>("acme").status().domains(0).challenge();
   txt_.set("_frameworks.live.acme.example", {challenge});
   pb::VerifyDomainRequest request;

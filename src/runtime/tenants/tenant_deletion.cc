@@ -135,6 +135,8 @@ void begin_deletion(Transaction& transaction, const std::string& tenant) {
     pb::Tenant marked = *row;
     marked.mutable_metadata()->add_finalizers(kTenantFinalizer);
     marked.mutable_status()->set_state(pb::TENANT_STATE_DELETING);
+    // It is served nowhere any more, and must not keep a cluster from being deleted.
+    marked.mutable_spec()->clear_primary_cluster();
     marked.mutable_status()->clear_waiting();
     for (std::string& text : waiting_text(steps))
       marked.mutable_status()->add_waiting(std::move(text));
@@ -157,8 +159,6 @@ Result<bool> take_step(Transaction& transaction, const std::string& tenant,
   bool machines = false;
   for (const ResourceKey& key : step->keys) {
     machines |= key.kind == "MachinePool" || key.kind == "Node";
-    if (key.kind == "Cluster" && changed.spec().primary_cluster() == key.name)
-      changed.mutable_spec()->clear_primary_cluster();
     transaction.remove(key);
   }
   if (stage == Stage::kNames) changed.mutable_metadata()->clear_finalizers();
