@@ -78,7 +78,7 @@ Command invite_accept_command() {
           "that\n"
           "no list of processes shows it.",
       .examples = {{"invite accept fwi_3f9ac04d21b7_5d2c --tenant acme", "by its code"},
-                   {"invite accept - --tenant acme < code", "from a file"}},
+                   {"invite accept - --tenant acme", "from standard input"}},
       .setup = [](CLI::App& app) -> Run {
         struct Options {
           std::string code, tenant;
