@@ -180,6 +180,38 @@ TEST_F(ApiTest, TellsEveryViolationOfARequestInTheDetails) {
   EXPECT_EQ(violations.violations(1).field(), "pageSize");
 }
 
+TEST_F(ApiFixture, TellsAsManyViolationsAsAnyClientTakes) {
+  api_.add<pb::GetRequest, pb::GetResponse>(
+      "frameworks.v1.Fleet/Get", Runs::kInline,
+      [](const Caller&, const auto& request, auto&) -> Status {
+        if (request.name() == "long")
+          return Error::invalid({{{}, 0, "", "name", std::string(20'000, 'x')}});
+        std::vector<Violation> many;
+        for (int i = 0; i < 500; ++i)
+          many.push_back({"fleet.yaml", i + 1, "Node/n" + std::to_string(i), "spec.cluster",
+                          "Cluster \"nöthere\" does not exist"});
+        return Error::invalid(std::move(many));
+      });
+  serve();
+  for (const char* name : {"many", "long"}) {
+    pb::GetRequest request;
+    request.set_kind("node");
+    request.set_name(name);
+    pb::GetResponse response;
+    const auto status =
+        unary_call(*channel_, "frameworks.v1.Fleet/Get", kViewerToken, request, response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
+    pb::Violations violations;
+    ASSERT_TRUE(violations.ParseFromString(status.error_details()));
+    const auto& last = *violations.violations().rbegin();
+    EXPECT_TRUE(last.message().starts_with("and ")) << last.message();
+    if (std::string_view(name) == "many") {
+      EXPECT_EQ(status.error_message(), "500 violations");
+      EXPECT_GT(violations.violations_size(), 20);
+    }
+  }
+}
+
 TEST_F(ApiTest, SaysSoWhenThereIsNoSuchMethod) {
   serve();
   pb::StatusResponse response;
