@@ -170,7 +170,6 @@ TEST_F(ServerTest, DeletesNothingThatIsStillUsed) {
     return client_->call("Fleet/Delete", request, response).error_code();
   };
   EXPECT_EQ(remove("cluster", "us-edge"), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(remove("tenant", "acme"), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(remove("node", "us-edge-1"), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(remove("tenant", "nobody"), grpc::StatusCode::NOT_FOUND);
   client_->apply(FleetClient::yaml(kRule));
