@@ -189,6 +189,8 @@ TEST_F(BackupTest, UnderLoadOneRevisionIsCopiedAndComesBackWithEverything) {
   // A node's certificate of before is good.
   const KeyAndCertificate identity = agent.identity();
   grpc::ClientContext context;
+  context.set_deadline(
+      std::chrono::system_clock::time_point(system_clock().wall() + std::chrono::seconds(20)));
   const auto stub = pb::Agents::NewStub(test_channel(second->grpc_port(),
                                                      *read_file(path("new") / "ca.pem"),
                                                      identity.key_pem, identity.certificate_pem));

@@ -82,6 +82,7 @@ Result<pb::ArchiveRecord> ArchiveReader::read_record() {
 Result<pb::ArchiveHeader> ArchiveReader::header() {
   const std::string foreign = "this is no archive of a fleet";
   const Result<pb::ArchiveRecord> record = read_record();
+  if (!record && record.error().code() != Code::kDataLoss) return record.error();
   if (!record) return record.error().with_context(foreign);
   if (record->header().magic() != kArchiveMagic) return Error(Code::kDataLoss, foreign);
   header_ = record->header();
