@@ -95,7 +95,7 @@ class StreamKey {
   }
 
   // False: it is not what was sealed.
-  bool open(std::string_view size, std::string_view cipher, std::string tag, std::string& plain) {
+  bool open(std::string_view size, std::string_view cipher, std::string& tag, std::string& plain) {
     const auto nonce = next_nonce();
     int done = 0;
     plain.assign(cipher.size(), '\0');
@@ -188,7 +188,7 @@ Result<std::string> SealReader::read_frame() {
   ASSIGN_OR_RETURN(std::string tag, bytes_.take(kTag));
   if (tag.size() < kTag) return damaged("it ends early");
   std::string plain;
-  if (!key_->open(prefix, cipher, std::move(tag), plain)) return damaged("bytes were changed");
+  if (!key_->open(prefix, cipher, tag, plain)) return damaged("bytes were changed");
   return plain;
 }
 
