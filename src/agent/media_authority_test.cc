@@ -58,6 +58,10 @@ TEST(Tenancy, RefusesFromTheMomentOnThatTheGrantExpires) {
   clock.advance(std::chrono::seconds(1));
   EXPECT_EQ(tenancy.may_publish("name=acme%2Bshow").reason, "tenant acme's grant has expired");
   EXPECT_FALSE(tenancy.may_go_on("call=update_publish&name=acme%2Bshow").allowed);
+  constexpr int64_t kYear9999 = 253'402'300'799;
+  timed.mutable_tenants(0)->mutable_expire_time()->set_seconds(kYear9999);
+  tenancy.set(timed);
+  EXPECT_TRUE(tenancy.may_publish("name=acme%2Bshow").allowed);
 }
 
 TEST(Tenancy, CountsTheStreamsOfATenantThatHasALimit) {

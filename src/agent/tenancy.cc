@@ -47,8 +47,11 @@ const pb::TenancySection::TenantEntry* find_entry(const pb::TenancySection& sect
 bool is_over(const pb::TenancySection::TenantEntry& entry, WallTime now) {
   if (!entry.has_expire_time()) return false;
   const auto& time = entry.expire_time();
-  return std::chrono::seconds(time.seconds()) + std::chrono::nanoseconds(time.nanos()) <=
-         now.time_since_epoch();
+  // Seconds first: a timestamp has ten thousand years, nanoseconds in 64 bits less than three hundred.
+  const auto since_epoch = now.time_since_epoch();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since_epoch);
+  if (time.seconds() != seconds.count()) return time.seconds() < seconds.count();
+  return std::chrono::nanoseconds(time.nanos()) <= since_epoch - seconds;
 }
 
 }  // namespace

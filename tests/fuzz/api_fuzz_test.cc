@@ -293,7 +293,9 @@ std::string leak_of(const Who& caller, const std::string& request, const std::st
     return answer.find(what) != std::string::npos && request.find(what) == std::string::npos;
   };
   if (tells(kSecret)) return "the answer holds a secret's value";
-  if (caller.bound && tells(kForeign)) return "the answer tells of another tenant";
+  // Whole names: two letters are in many a token.
+  for (const char* name : {"qqglobex", "qqsecret-deal", "qqname", "qqsub", "qqregion"})
+    if (caller.bound && tells(name)) return "the answer tells of another tenant";
   return {};
 }
 
