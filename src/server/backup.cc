@@ -12,6 +12,8 @@ namespace frameworks {
 namespace {
 
 constexpr size_t kPiece = size_t{256} << 10;
+// A resource may be larger than what clients take as one message (4 MiB).
+constexpr size_t kMaxPiece = size_t{1} << 20;
 constexpr size_t kRows = 1'000;
 // Keys and tokens are far smaller.
 constexpr uintmax_t kMaxFile = uintmax_t{1} << 20;
@@ -109,31 +111,36 @@ Status Backup::read_audit() {
   return {};
 }
 
-Result<std::string> Backup::next() {
-  std::string out = std::exchange(pending_, {});
-  if (ended_) return out;
+Status Backup::fill() {
   if (objects_.empty()) list_objects();
-  while (out.size() < kPiece) {
+  while (pending_.size() < kPiece) {
     if (next_row_ == rows_.size() && !audit_done_) RETURN_IF_ERROR(read_audit());
     // Resources go before the entries of their revision.
     const Revision upto = audit_done_ ? revision() : revision_of(rows_[next_row_].position);
-    add_objects(upto, out);
-    if (out.size() >= kPiece) break;
+    add_objects(upto, pending_);
+    if (pending_.size() >= kPiece) return {};
     if (audit_done_) {
-      writer_.end(out);
+      writer_.end(pending_);
       ended_ = true;
       given_ = revision();
-      break;
+      return {};
     }
     AuditRow& row = rows_[next_row_++];
     pb::ArchiveRecord record;
     record.mutable_audit()->set_position(row.position);
     record.mutable_audit()->set_record(std::move(row.record));
     record.mutable_audit()->set_hash(std::move(row.hash));
-    writer_.add(record, out);
+    writer_.add(record, pending_);
     position_ = row.position + 1;
     given_ = upto - 1;
   }
+  return {};
+}
+
+Result<std::string> Backup::next() {
+  if (!ended_ && pending_.size() < kPiece) RETURN_IF_ERROR(fill());
+  std::string out = pending_.substr(0, kMaxPiece);
+  pending_.erase(0, out.size());
   return out;
 }
 

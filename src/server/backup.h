@@ -18,7 +18,7 @@ class Backup {
   // Reads the keys. `state`: the server's state folder.
   static Result<std::unique_ptr<Backup>> begin(const Store& store,
                                                const std::filesystem::path& state, WallTime now);
-  // About 256 KiB; empty: that was all. kAborted: the audit log was cut off meanwhile; begin again.
+  // 1 MiB at most; empty: that was all. kAborted: the audit log was cut off meanwhile; begin again.
   Result<std::string> next();
   [[nodiscard]] Revision revision() const { return snapshot_->revision(); }
   // All of these revisions has been given.
@@ -33,6 +33,7 @@ class Backup {
   };
   Backup(const Store& store, SnapshotPtr snapshot)
       : store_(store), snapshot_(std::move(snapshot)) {}
+  Status fill();
   void list_objects();
   void add_objects(Revision upto, std::string& out);
   Status read_audit();

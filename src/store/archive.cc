@@ -8,8 +8,8 @@ namespace frameworks {
 namespace {
 
 constexpr size_t kSizeBytes = 4;
-// An API request has 32 MiB at most, and so has a resource.
-constexpr size_t kMaxRecord = size_t{64} << 20;
+// An API request has 32 MiB at most, and so has a resource; an audit entry may have it twice.
+constexpr size_t kMaxRecord = size_t{128} << 20;
 
 std::string size_bytes(size_t size) {
   std::string out(kSizeBytes, '\0');

@@ -16,6 +16,7 @@ constexpr size_t kRows = 1'000;
 Status AuditRetention::run(Revision newest) {
   const WallTime now = clock_.wall();
   if (keep_ == Duration{} || now < due_) return {};
+  due_ = now + kPause;  // also when it fails
   const WallTime limit = now - keep_;
   int64_t kept = 0;  // the first row that stays
   while (true) {
@@ -36,7 +37,6 @@ Status AuditRetention::run(Revision newest) {
   if (kept > 0) {
     RETURN_IF_ERROR(log_.cut_audit(kept));
   }
-  due_ = now + kPause;
   return {};
 }
 
