@@ -430,10 +430,12 @@ TEST_F(ReadyTest, ManyStreamsLeaveRoomForCallsAndAreBoundedByThemselves) {
     ASSERT_TRUE(reader->Read(&event)) << reader->Finish().error_message();
     EXPECT_EQ(event.revision(), 7);
   }
+  pb::ListRequest request;
+  request.set_kind("nodes");
   pb::ListResponse response;
-  EXPECT_TRUE(unary_call(*channel_, "frameworks.v1.Fleet/List", kViewerToken, pb::ListRequest(),
-                         response)
-                  .ok());
+  const auto listed =
+      unary_call(*channel_, "frameworks.v1.Fleet/List", kViewerToken, request, response);
+  EXPECT_TRUE(listed.ok()) << listed.error_message();
   open();
   pb::WatchEvent event;
   EXPECT_FALSE(readers.back()->Read(&event));
