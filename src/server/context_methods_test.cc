@@ -12,30 +12,37 @@ namespace {
 using grpc::StatusCode;
 
 constexpr const char* kFleet = R"(
+apiVersion: frameworks/v1
 kind: Cluster
 metadata: {name: eu}
-spec: {tier: edge, region: eu-west}
+spec: {tier: edge, region: eu-west, networks: {mesh: 10.64.1.0/24}}
 ---
+apiVersion: frameworks/v1
 kind: Cluster
 metadata: {name: us}
-spec: {tier: edge, region: us-east}
+spec: {tier: edge, region: us-east, networks: {mesh: 10.64.2.0/24}}
 ---
+apiVersion: frameworks/v1
 kind: Tenant
 metadata: {name: acme}
 spec: {plan: pro}
 ---
+apiVersion: frameworks/v1
 kind: Tenant
 metadata: {name: other}
 spec: {plan: free}
 ---
+apiVersion: frameworks/v1
 kind: Grant
 metadata: {name: eu, tenant: acme}
 spec: {cluster: eu}
 ---
+apiVersion: frameworks/v1
 kind: Account
 metadata: {name: acme-shop}
 spec: {role: viewer, tenant: acme}
 ---
+apiVersion: frameworks/v1
 kind: Account
 metadata: {name: watcher}
 spec: {role: viewer}
