@@ -199,6 +199,9 @@ class AccessTest : public ::testing::Test {
       return call(token, method, request, response);
     }
     Empty response;
+    pb::WatchTenantContextRequest of_nobody;  // that of one's own would go on without an end
+    of_nobody.set_tenant("nobody");
+    if (method == "Tenants/WatchContext") return call(token, method, of_nobody, response);
     pb::RevokeTokenRequest unchanged;  // an empty request would revoke the token that is tried
     unchanged.set_dry_run(true);
     if (method == "Accounts/RevokeToken") return call(token, method, unchanged, response);
