@@ -226,9 +226,14 @@ YamlStream parse_yaml(std::string_view text) {
   std::istream stream(&buffer);
   try {
     YAML::Parser parser(stream);
-    while (true) {
+    // Before a stray "," the parser finds an empty document without an end; a real one takes "---\n".
+    for (size_t left = text.size() / 4 + 2;; --left) {
       TreeBuilder builder(out.violations);
       if (!parser.HandleNextDocument(builder)) break;
+      if (left == 0) {
+        out.violations.push_back({{}, 1, {}, {}, "not YAML: it goes on where no document begins"});
+        break;
+      }
       if (!builder.empty()) out.documents.push_back(builder.take());
     }
   } catch (const YAML::Exception& error) {
