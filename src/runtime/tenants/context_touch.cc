@@ -50,6 +50,7 @@ bool same_grant(const pb::Grant& a, const pb::Grant& b) {
 bool same_node(const pb::Node& a, const pb::Node& b) {
   return a.spec().cluster() == b.spec().cluster() && a.spec().address() == b.spec().address() &&
          a.spec().mesh_address() == b.spec().mesh_address() &&
+         a.spec().availability() == b.spec().availability() &&
          a.status().health().state() == b.status().health().state();
 }
 

@@ -186,7 +186,8 @@ ClusterEndpoints cluster_endpoints(const Snapshot& snapshot, const std::string& 
   if (cluster == nullptr) return out;
   std::set<std::string> services;
   for (const auto& node : snapshot.find_by<pb::Node>("cluster", name)) {
-    const bool node_stays = keeps_its_place(node->status().health().state());
+    const bool node_stays = keeps_its_place(node->status().health().state()) &&
+                            node->spec().availability() != pb::AVAILABILITY_DRAINED;
     for (const auto& instance : snapshot.find_by<pb::Instance>("node", node->metadata().name())) {
       services.insert(instance->spec().service());
       const auto* service = snapshot.find<pb::Service>(instance->spec().service());

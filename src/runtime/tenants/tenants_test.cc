@@ -134,6 +134,16 @@ TEST_F(Tenants, WhoKeepsItsPlaceInTheAnswer) {
   }
 }
 
+TEST_F(Tenants, NobodyIsSentToADrainedNodeThatTheClusterKeeps) {
+  node_.mutable_spec()->set_availability(pb::AVAILABILITY_DRAINED);
+  put(node_);
+  EXPECT_EQ(urls(), Lines{});
+  EXPECT_EQ(tenant_context(fleet_, "acme")->clusters_size(), 1);
+  node_.mutable_spec()->set_availability(pb::AVAILABILITY_ACTIVE);
+  put(node_);
+  EXPECT_EQ(urls(), (Lines{"rtmp://10.99.4.1:1935/live"}));
+}
+
 TEST_F(Tenants, AGrantThatHasExpiredEntitlesToNothing) {
   put(grant("acme", kNow));
   EXPECT_EQ(tenant_context(fleet_, "acme")->clusters_size(), 0);
