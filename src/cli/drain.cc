@@ -39,10 +39,9 @@ Command drain_command() {
           .help =
               "Tenants are no longer sent to the node, and the instances of services with a count "
               "move to\nother nodes. What runs on every node stays, and so do the sessions that are "
-              "there. Safe to repeat.",
+              "there. `frameworks resume` sends work to it again. Safe to repeat.",
           .examples = {{"drain us-edge-1", "and wait until what moves has moved"},
-                       {"drain us-edge-1 --dry-run", "what would move, and where to"},
-                       {"resume us-edge-1", "the node gets work again"}},
+                       {"drain us-edge-1 --dry-run", "what would move, and where to"}},
           .setup = [](CLI::App& app) {
             return setup<pb::DrainNodeRequest>(app, &pb::Orchestration::StubInterface::Drain);
           }};
