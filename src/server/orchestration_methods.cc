@@ -29,7 +29,17 @@ Status set_availability(const Fleet& fleet, const Caller& caller, const std::str
         return {};
       },
       outcome);
-  return change_fleet(fleet, caller, edit, dry_run, outcome, response);
+  RETURN_IF_ERROR(change_fleet(fleet, caller, edit, dry_run, outcome, response));
+  const auto* before = outcome->before.find<pb::Node>(name);
+  if (before != nullptr && before->spec().availability() != availability) {
+    const bool drained = availability == pb::AVAILABILITY_DRAINED;
+    pb::PlanStep& step = *response.mutable_plan()->add_steps();
+    step.set_layer("runtime");
+    step.set_action(drained ? "drain" : "resume");
+    step.set_object("Node/" + name);
+    step.set_summary(drained ? "tenants are no longer sent to it" : "tenants are sent to it again");
+  }
+  return {};
 }
 
 // Tells of the instances as they are, then whenever they are others.
