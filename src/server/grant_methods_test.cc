@@ -211,11 +211,12 @@ TEST_F(GrantMethods, AnInviteGivesEachOfSoManyTenantsOneGrant) {
   ASSERT_EQ(accept("acme", code, true), StatusCode::OK) << text_;
   EXPECT_FALSE(exists<pb::Grant>("shared", "acme"));
   ASSERT_EQ(accept("acme", code), StatusCode::OK) << text_;
-  const auto revision = grant_.revision();
+  const pb::Metadata made = grant_.grant().metadata();
   EXPECT_EQ(grant_.grant().status().state(), pb::GRANT_STATE_ACTIVE);
   EXPECT_EQ(grant_.grant().spec().limits().streams(), 3);
   ASSERT_EQ(accept("acme", code), StatusCode::OK) << "the same again is the same grant";
-  EXPECT_EQ(grant_.revision(), revision);
+  EXPECT_EQ(grant_.grant().metadata().revision(), made.revision());
+  EXPECT_EQ(grant_.grant().metadata().uid(), made.uid());
   EXPECT_EQ(find<pb::Invite>(invite_.name()).status().uses(), 1);
   token_ = globex_;
   ASSERT_EQ(accept("globex", code), StatusCode::OK) << text_;

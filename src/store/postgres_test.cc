@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <latch>
 #include <thread>
 
 #include "store/log_contract.h"
@@ -64,11 +65,13 @@ TEST_F(PostgresLogTest, ManyAppendersGetEveryRevisionOnce) {
   constexpr int kAppenders = 4;
   constexpr Revision kLast = 200;
   std::array<int, kAppenders> won{};
+  std::latch all_are_loaded(kAppenders);
   {
     std::vector<std::jthread> threads;
     for (int i = 0; i < kAppenders; ++i)
       threads.emplace_back([&, i] {
         auto log = loaded(conninfo_);
+        all_are_loaded.arrive_and_wait();
         for (Revision at = 0; at < kLast;) {
           const Status done = append_tenant(*log, at + 1, std::to_string(i));
           if (done) {
