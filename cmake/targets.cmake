@@ -76,12 +76,13 @@ endfunction()
 function(fw_precompiled)
   set(common
     <algorithm> <atomic> <chrono> <filesystem> <functional> <map> <memory> <mutex> <optional> <set>
-    <span> <string> <string_view> <thread> <unordered_map> <variant> <vector> <fmt/format.h>
+    <span> <string> <string_view> <thread> <unordered_map> <variant> <vector> <fmt/format.h> <fmt/ranges.h>
+    <boost/json.hpp> <CLI/CLI.hpp>
     <spdlog/spdlog.h> <tl/expected.hpp> <grpcpp/grpcpp.h> <google/protobuf/util/time_util.h>
     <frameworks/v1/agent.grpc.pb.h> <frameworks/v1/cluster.pb.h> <frameworks/v1/fleet_api.grpc.pb.h>
     <frameworks/v1/hostd.grpc.pb.h> <frameworks/v1/network.pb.h> <frameworks/v1/node.pb.h>
     <frameworks/v1/operation.pb.h> <frameworks/v1/options.pb.h> <frameworks/v1/service.pb.h>
-    <frameworks/v1/tenant.pb.h>)
+    <frameworks/v1/tenant.pb.h> <frameworks/v1/tenants_api.grpc.pb.h>)
   file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cc "")
   foreach(target fw_precompiled fw_precompiled_test)
     add_library(${target} OBJECT ${CMAKE_BINARY_DIR}/precompiled.cc)
@@ -90,5 +91,6 @@ function(fw_precompiled)
   endforeach()
   target_link_libraries(fw_precompiled_test PRIVATE GTest::gtest)
   target_precompile_headers(fw_precompiled PRIVATE ${common})
-  target_precompile_headers(fw_precompiled_test PRIVATE ${common} <gtest/gtest.h> <rapidcheck.h>)
+  target_precompile_headers(fw_precompiled_test PRIVATE ${common} <gtest/gtest.h>
+                             <rapidcheck.h>)
 endfunction()

@@ -111,7 +111,8 @@ std::string SealKeys::seal(std::string_view value, std::string_view place) const
 }
 
 Result<std::string> SealKeys::open(std::string_view sealed, std::string_view place) const {
-  const auto [id, text] = parts_of(sealed);
+  const auto [key_id, text] = parts_of(sealed);
+  const std::string_view id = key_id;
   const Error broken(Code::kDataLoss, "is changed, or of another place");
   if (id.empty()) return Error(Code::kDataLoss, "is not sealed");
   const auto key =

@@ -82,8 +82,8 @@ void scan_after(const Visibility& visibility, const Kind& kind, const std::strin
   auto at = all.begin();
   if (from)
     at = std::partition_point(all.begin(), all.end(), [&](const Resource& resource) {
-      return std::tie(resource.metadata().tenant(), resource.name()) <=
-             std::tie(from->tenant, from->name);
+      const std::string_view tenant_of = resource.metadata().tenant(), name = resource.name();
+      return std::tie(tenant_of, name) <= std::tie(from->tenant, from->name);
     });
   for (; at != all.end(); ++at)
     if (!visit(*at)) return;
