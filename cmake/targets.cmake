@@ -7,6 +7,7 @@
 # everything that knows the protos. All such targets therefore share one set of definitions. A file
 # still includes what it uses: tools/check-includes builds without the precompiled header.
 option(FW_PRECOMPILE "Precompile common headers" ON)
+set(FW_COLD "^(fw_cli|frameworks|fw_hostd|frameworks-hostd|fw_precompiled_cold)$")
 add_library(fw_definitions INTERFACE)
 foreach(library fmt::fmt spdlog::spdlog Boost::json Boost::url GTest::gtest)
   target_compile_definitions(fw_definitions INTERFACE
@@ -16,14 +17,17 @@ endforeach()
 function(_fw_common target)
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   target_compile_options(${target} PRIVATE ${FW_WARNINGS})
-  # Tests are compiled more often than they run: what they test is optimized, they are not.
-  if(target MATCHES "_test$" AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+  # What waits for people, networks or Ansible, and all tests, is compiled more often than it is
+  # waited for: without optimization.
+  if(target MATCHES "${FW_COLD}|_test$" AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
     target_compile_options(${target} PRIVATE -O0)
   endif()
   target_link_libraries(${target} PRIVATE fw_definitions)
   if(NOT FW_PRECOMPILE OR target MATCHES "^(fw_base|fw_web|base_test|fw_precompiled.*)$")
   elseif(target MATCHES "_test$")
     target_precompile_headers(${target} REUSE_FROM fw_precompiled_test)
+  elseif(target MATCHES "${FW_COLD}")
+    target_precompile_headers(${target} REUSE_FROM fw_precompiled_cold)
   else()
     target_precompile_headers(${target} REUSE_FROM fw_precompiled)
   endif()
@@ -72,25 +76,26 @@ function(fw_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
 endfunction()
 
-# The targets that own the precompiled headers: one for the product, one more for its tests.
+# The targets that own the precompiled headers: what is optimized, what is not, tests.
 function(fw_precompiled)
   set(common
     <algorithm> <atomic> <chrono> <filesystem> <functional> <map> <memory> <mutex> <optional> <set>
     <span> <string> <string_view> <thread> <unordered_map> <variant> <vector> <fmt/format.h> <fmt/ranges.h>
-    <boost/json.hpp> <CLI/CLI.hpp>
+    <boost/json.hpp>
     <spdlog/spdlog.h> <tl/expected.hpp> <grpcpp/grpcpp.h> <google/protobuf/util/time_util.h>
     <frameworks/v1/agent.grpc.pb.h> <frameworks/v1/cluster.pb.h> <frameworks/v1/fleet_api.grpc.pb.h>
     <frameworks/v1/hostd.grpc.pb.h> <frameworks/v1/network.pb.h> <frameworks/v1/node.pb.h>
     <frameworks/v1/operation.pb.h> <frameworks/v1/options.pb.h> <frameworks/v1/service.pb.h>
     <frameworks/v1/tenant.pb.h> <frameworks/v1/tenants_api.grpc.pb.h>)
   file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cc "")
-  foreach(target fw_precompiled fw_precompiled_test)
+  foreach(target fw_precompiled fw_precompiled_cold fw_precompiled_test)
     add_library(${target} OBJECT ${CMAKE_BINARY_DIR}/precompiled.cc)
     target_link_libraries(${target} PRIVATE fw_grpc tl::expected)
     _fw_common(${target})
   endforeach()
   target_link_libraries(fw_precompiled_test PRIVATE GTest::gtest)
   target_precompile_headers(fw_precompiled PRIVATE ${common})
+  target_precompile_headers(fw_precompiled_cold PRIVATE ${common} <CLI/CLI.hpp>)
   target_precompile_headers(fw_precompiled_test PRIVATE ${common} <gtest/gtest.h>
                              <rapidcheck.h>)
 endfunction()

@@ -1,10 +1,10 @@
 # Compiler, linker and warning settings that hold for all of our own code.
 find_program(CCACHE ccache)
 if(CCACHE)
-  # Without these ccache does not keep what was compiled with a precompiled header.
+  # Without the first ones ccache does not keep what was compiled with a precompiled header.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE})
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_DEPEND=1 ${CCACHE})
 endif()
 
 find_program(MOLD mold)

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -34,25 +35,47 @@ struct Site {
   int connections = 0;  // the one thread's own
 };
 
-// What the media server asks or tells of a stream: that it begins (""), runs or has ended.
-void publish(const http::request<http::string_body>& request, std::string_view about,
-             Tenancy& tenancy, Answer& answer) {
-  if (about != "" && about != "-update" && about != "-done") return;
+struct Question {
+  std::string_view path;
+  PublishAnswer (*ask)(Tenancy& tenancy, std::string_view form);
+  std::string_view refusal;  // for the log
+};
+
+// What the media server asks or tells of a stream or of somebody who watches one.
+constexpr Question kQuestions[] = {
+    {"/v1/publish",
+     [](Tenancy& tenancy, std::string_view form) { return tenancy.may_publish(form); },
+     "publish refused"},
+    {"/v1/publish-update",
+     [](Tenancy& tenancy, std::string_view form) { return tenancy.may_go_on(form); }, "ended"},
+    {"/v1/publish-done",
+     [](Tenancy& tenancy, std::string_view form) {
+       tenancy.ended(form);
+       return PublishAnswer{true, "noted"};
+     },
+     ""},
+    {"/v1/play", [](Tenancy& tenancy, std::string_view form) { return tenancy.may_play(form); },
+     "viewer refused"},
+    {"/v1/play-done",
+     [](Tenancy& tenancy, std::string_view form) {
+       tenancy.stopped_playing(form);
+       return PublishAnswer{true, "noted"};
+     },
+     ""},
+};
+
+void answer_question(const http::request<http::string_body>& request, const Question& question,
+                     Tenancy& tenancy, Answer& answer) {
   if (request.method() != http::verb::post) {
     answer.result(http::status::method_not_allowed);
     answer.set(http::field::allow, "POST");
     answer.body() = "POST only\n";
     return;
   }
-  PublishAnswer verdict{true, "noted"};
-  if (about == "-done")
-    tenancy.ended(request.body());
-  else
-    verdict = about == "" ? tenancy.may_publish(request.body()) : tenancy.may_go_on(request.body());
+  const PublishAnswer verdict = question.ask(tenancy, request.body());
   answer.result(verdict.allowed ? http::status::ok : http::status::forbidden);
   answer.body() = verdict.reason + "\n";
-  if (!verdict.allowed)
-    spdlog::info("{}: {}", about == "" ? "publish refused" : "stream ended", verdict.reason);
+  if (!verdict.allowed) spdlog::info("{}: {}", question.refusal, verdict.reason);
 }
 
 Answer answer_to(const http::request<http::string_body>& request, const Site& site) {
@@ -60,8 +83,10 @@ Answer answer_to(const http::request<http::string_body>& request, const Site& si
   answer.set(http::field::content_type, "text/plain");
   answer.body() = "not found\n";
   const std::string_view target(request.target().data(), request.target().size());
-  if (target.starts_with("/v1/publish")) {
-    publish(request, target.substr(11), site.tenancy, answer);
+  const auto* question = std::find_if(std::begin(kQuestions), std::end(kQuestions),
+                                      [&](const Question& each) { return each.path == target; });
+  if (question != std::end(kQuestions)) {
+    answer_question(request, *question, site.tenancy, answer);
   } else if (target == "/v1/status" && request.method() == http::verb::get) {
     answer.result(http::status::ok);
     answer.set(http::field::content_type, "application/json");

@@ -1,8 +1,11 @@
-// The node's own HTTP endpoint, on loopback: media servers ask here who may publish.
+// The node's own HTTP endpoint, on loopback: media servers ask here who may publish and
+// who may watch.
 //
 //   POST /v1/publish          nginx-rtmp's on_publish form; 200 allow, 403 refuse
-//   POST /v1/publish-update   on_update of a running stream; 200 go on, 403 end it
+//   POST /v1/publish-update   on_update of a running stream or viewer; 200 go on, 403 end it
 //   POST /v1/publish-done     on_publish_done; 200
+//   POST /v1/play             on_play: somebody wants to watch; 200 allow, 403 refuse
+//   POST /v1/play-done        on_play_done; 200
 //   GET  /v1/status           the agent's state as JSON
 //
 // Answers from memory, with or without the server. One thread; requests, connections and time are

@@ -90,13 +90,39 @@ TEST(Tenancy, CountsTheStreamsOfATenantThatHasALimit) {
   EXPECT_TRUE(begins("five"));
 }
 
+TEST(Tenancy, CountsTheViewersOfATenantThatHasALimit) {
+  ManualClock clock;
+  Tenancy tenancy(clock);
+  EXPECT_FALSE(tenancy.may_play("clientid=1&name=acme%2Bshow").allowed) << "no plan yet";
+  auto limited = section();
+  limited.mutable_tenants(0)->mutable_limits()->set_viewers(2);
+  tenancy.set(limited);
+  const auto plays = [&](const std::string& client) {
+    return tenancy.may_play("call=play&clientid=" + client + "&name=acme%2Bshow&clientid=1")
+        .allowed;
+  };
+  EXPECT_TRUE(plays("1"));
+  EXPECT_TRUE(plays("2"));
+  EXPECT_FALSE(plays("3")) << "what the player appends is not counted";
+  EXPECT_TRUE(tenancy.may_publish("name=acme%2Bshow").allowed) << "streams are counted apart";
+  tenancy.stopped_playing("clientid=1&name=acme%2Bshow");
+  EXPECT_TRUE(plays("3"));
+  clock.advance(std::chrono::seconds(30));
+  EXPECT_TRUE(tenancy.may_go_on("call=update_play&clientid=3&name=acme%2Bshow").allowed);
+  clock.advance(std::chrono::seconds(30));
+  EXPECT_TRUE(plays("4"));
+  EXPECT_FALSE(plays("5"));
+  EXPECT_FALSE(tenancy.may_play("clientid=6&name=globex%2Bshow").allowed);
+  EXPECT_FALSE(tenancy.may_play("clientid=6&name=late-payer%2Bshow").allowed);
+}
+
 TEST(Tenancy, WhatRunsGoesOnUnlessThePlanIsAgainstIt) {
   Tenancy tenancy;
   EXPECT_TRUE(tenancy.may_go_on("name=acme%2Bshow").allowed) << "no plan yet: an agent that starts";
   tenancy.set(section());
   EXPECT_TRUE(tenancy.may_go_on("name=acme%2Bshow").allowed);
   EXPECT_TRUE(tenancy.may_go_on("call=update_play&name=nothing of ours").allowed);
-  EXPECT_TRUE(tenancy.may_go_on("app=live&call=update_play&name=late-payer%2Bshow").allowed);
+  EXPECT_FALSE(tenancy.may_go_on("app=live&call=update_play&name=late-payer%2Bshow").allowed);
   EXPECT_FALSE(
       tenancy.may_go_on("app=live&call=update_publish&name=late-payer%2Bshow&call=update_play")
           .allowed);
@@ -173,6 +199,9 @@ TEST_F(MediaAuthorityTest, EndsWhatRunsOfATenantThatIsSuspended) {
   EXPECT_EQ(tell("/v1/publish-update", "name=acme%2Bshow"), "HTTP/1.0 200");
   EXPECT_EQ(tell("/v1/publish-update", "name=late-payer%2Bshow"), "HTTP/1.0 403");
   EXPECT_EQ(tell("/v1/publish-done", "name=acme%2Bshow"), "HTTP/1.0 200");
+  EXPECT_EQ(tell("/v1/play", "clientid=1&name=acme%2Bshow"), "HTTP/1.0 200");
+  EXPECT_EQ(tell("/v1/play", "clientid=1&name=globex%2Bshow"), "HTTP/1.0 403");
+  EXPECT_EQ(tell("/v1/play-done", "clientid=1&name=acme%2Bshow"), "HTTP/1.0 200");
   EXPECT_EQ(tell("/v1/publish-nonsense", "name=acme%2Bshow"), "HTTP/1.0 404");
 }
 

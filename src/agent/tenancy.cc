@@ -47,11 +47,20 @@ const pb::TenancySection::TenantEntry* find_entry(const pb::TenancySection& sect
 bool is_over(const pb::TenancySection::TenantEntry& entry, WallTime now) {
   if (!entry.has_expire_time()) return false;
   const auto& time = entry.expire_time();
-  // Seconds first: a timestamp has ten thousand years, nanoseconds in 64 bits less than three hundred.
+  // Seconds first: a timestamp has ten thousand years, nanoseconds in 64 bits less than three
+  // hundred.
   const auto since_epoch = now.time_since_epoch();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since_epoch);
   if (time.seconds() != seconds.count()) return time.seconds() < seconds.count();
   return std::chrono::nanoseconds(time.nanos()) <= since_epoch - seconds;
+}
+
+// The media server's own: what others can add comes after it.
+std::string first_value(std::string_view form, std::string_view key) {
+  for (const std::string& field : split(form, '&'))
+    if (field.size() > key.size() && field.starts_with(key) && field[key.size()] == '=')
+      return field.substr(key.size() + 1);
+  return {};
 }
 
 }  // namespace
@@ -82,77 +91,100 @@ void Tenancy::set(const pb::TenancySection& section) {
   section_.with([&](auto& present) { present = std::move(fresh); });
 }
 
-PublishAnswer Tenancy::judge(const PublishRequest& request, const SectionPtr& section) const {
-  const auto* entry = find_entry(*section, request.tenant);
-  if (entry == nullptr) return {false, "the tenant has no place on this node"};
-  if (entry->suspended()) return {false, fmt::format("tenant {} is suspended", entry->tenant())};
-  if (is_over(*entry, clock_.wall()))
-    return {false, fmt::format("tenant {}'s grant has expired", entry->tenant())};
-  return {true, fmt::format("tenant {} may publish here", entry->tenant())};
+Tenancy::SectionPtr Tenancy::section() const {
+  return section_.with([](const auto& present) { return present; });
 }
 
-bool Tenancy::count(const PublishRequest& request, const SectionPtr& section) {
-  const auto* entry = find_entry(*section, request.tenant);
-  const int64_t limit = entry == nullptr ? 0 : entry->limits().streams();
-  return streams_.with([&](auto& all) {
+PublishAnswer Tenancy::judge(const std::string& tenant, const SectionPtr& section,
+                             std::string_view what) const {
+  const auto* entry = find_entry(*section, tenant);
+  if (entry == nullptr) return {false, "the tenant has no place on this node"};
+  if (entry->suspended()) return {false, fmt::format("tenant {} is suspended", tenant)};
+  if (is_over(*entry, clock_.wall()))
+    return {false, fmt::format("tenant {}'s grant has expired", tenant)};
+  return {true, fmt::format("tenant {} may {} here", tenant, what)};
+}
+
+bool Tenancy::count(Runs& runs, const std::string& tenant, const std::string& name, int64_t limit) {
+  return runs.with([&](auto& all) {
     if (limit == 0) {
-      all.erase(request.tenant);
+      all.erase(tenant);
       return true;
     }
     const MonoTime now = clock_.mono();
-    Streams& streams = all[request.tenant];
-    std::erase_if(streams, [&](const auto& each) { return each.second + kSilence < now; });
-    if (!streams.contains(request.stream) && static_cast<int64_t>(streams.size()) >= limit)
-      return false;
-    streams[request.stream] = now;
+    Running& running = all[tenant];
+    std::erase_if(running, [&](const auto& each) { return each.second + kSilence < now; });
+    if (!running.contains(name) && static_cast<int64_t>(running.size()) >= limit) return false;
+    running[name] = now;
     return true;
+  });
+}
+
+void Tenancy::forget(Runs& runs, const std::string& tenant, const std::string& name) {
+  runs.with([&](auto& all) {
+    const auto found = all.find(tenant);
+    if (found == all.end()) return;
+    found->second.erase(name);
+    if (found->second.empty()) all.erase(found);
   });
 }
 
 PublishAnswer Tenancy::may_publish(std::string_view form) {
   const auto request = parse_publish(form);
   if (!request) return {false, request.error().message()};
-  const SectionPtr section = section_.with([](const auto& present) { return present; });
-  if (section == nullptr) return {false, "this node has no plan yet"};
-  PublishAnswer answer = judge(*request, section);
-  if (answer.allowed && !count(*request, section))
-    return {false,
-            fmt::format("tenant {} has as many streams here as its limit allows", request->tenant)};
+  const SectionPtr now = section();
+  if (now == nullptr) return {false, "this node has no plan yet"};
+  const std::string& tenant = request->tenant;
+  PublishAnswer answer = judge(tenant, now, "publish");
+  if (answer.allowed &&
+      !count(streams_, tenant, request->stream, find_entry(*now, tenant)->limits().streams()))
+    return {false, fmt::format("tenant {} has as many streams here as its limit allows", tenant)};
+  return answer;
+}
+
+PublishAnswer Tenancy::may_play(std::string_view form) {
+  const auto request = parse_publish(form);
+  if (!request) return {false, request.error().message()};
+  const SectionPtr now = section();
+  if (now == nullptr) return {false, "this node has no plan yet"};
+  const std::string& tenant = request->tenant;
+  PublishAnswer answer = judge(tenant, now, "be watched");
+  if (answer.allowed && !count(viewers_, tenant, first_value(form, "clientid"),
+                               find_entry(*now, tenant)->limits().viewers()))
+    return {false, fmt::format("tenant {} has as many viewers here as its limit allows", tenant)};
   return answer;
 }
 
 PublishAnswer Tenancy::may_go_on(std::string_view form) {
-  // Updates of players come the same way; what a player asks for need not be a stream that runs.
-  // The first "call" is the media server's; publishers can only append.
-  for (const std::string& field : split(form, '&'))
-    if (field.starts_with("call=")) {
-      if (field != "call=update_publish") return {true, "only publishers are looked at"};
-      break;
-    }
+  const bool plays = first_value(form, "call") == "update_play";
   const auto request = parse_publish(form);
   if (!request) return {true, "not a stream of ours"};
-  const SectionPtr section = section_.with([](const auto& present) { return present; });
-  if (section == nullptr) return {true, "this node has no plan yet"};
-  PublishAnswer answer = judge(*request, section);
+  const SectionPtr now = section();
+  if (now == nullptr) return {true, "this node has no plan yet"};
+  const std::string& tenant = request->tenant;
+  PublishAnswer answer = judge(tenant, now, plays ? "be watched" : "publish");
+  if (!answer.allowed) return answer;
   // It runs, whatever the limit is by now.
-  if (answer.allowed) (void)count(*request, section);
+  const auto& limits = find_entry(*now, tenant)->limits();
+  if (plays)
+    (void)count(viewers_, tenant, first_value(form, "clientid"), limits.viewers());
+  else
+    (void)count(streams_, tenant, request->stream, limits.streams());
   return answer;
 }
 
 void Tenancy::ended(std::string_view form) {
-  const auto request = parse_publish(form);
-  if (!request) return;
-  streams_.with([&](auto& all) {
-    const auto found = all.find(request->tenant);
-    if (found == all.end()) return;
-    found->second.erase(request->stream);
-    if (found->second.empty()) all.erase(found);
-  });
+  if (const auto request = parse_publish(form)) forget(streams_, request->tenant, request->stream);
+}
+
+void Tenancy::stopped_playing(std::string_view form) {
+  if (const auto request = parse_publish(form))
+    forget(viewers_, request->tenant, first_value(form, "clientid"));
 }
 
 int Tenancy::tenants() const {
-  const auto section = section_.with([](const auto& present) { return present; });
-  return section == nullptr ? 0 : section->tenants_size();
+  const SectionPtr now = section();
+  return now == nullptr ? 0 : now->tenants_size();
 }
 
 }  // namespace frameworks

@@ -1,4 +1,4 @@
-// Who may publish on this node: the tenancy section, answered from memory.
+// Who may publish and play on this node: the tenancy section, answered from memory.
 #pragma once
 
 #include <map>
@@ -44,25 +44,37 @@ class Tenancy {
   // while the server is away; and one stream more than the tenant's limit on this cluster, counted
   // on this node alone: with several nodes a tenant may have as many on each.
   [[nodiscard]] PublishAnswer may_publish(std::string_view form);
-  // Whether a stream that the media server tells of as running may go on: not of a tenant that was
-  // suspended, or whose grant ended. Without a plan everything goes on.
+  // Whether somebody may watch a stream of a tenant; counted against the tenant's limit of viewers
+  // like streams, by the media server's number of the connection ("clientid").
+  [[nodiscard]] PublishAnswer may_play(std::string_view form);
+  // Whether a stream or a viewer that the media server tells of as there may go on: not of a tenant
+  // that was suspended, or whose grant ended. Without a plan everything goes on.
   [[nodiscard]] PublishAnswer may_go_on(std::string_view form);
-  // A stream has ended.
+  // A stream has ended, a viewer has gone.
   void ended(std::string_view form);
+  void stopped_playing(std::string_view form);
 
   [[nodiscard]] int tenants() const;
 
  private:
-  using Streams = std::map<std::string, MonoTime, std::less<>>;  // heard of last
+  // What runs, by its name, and when it was heard of last; by tenant.
+  using Running = std::map<std::string, MonoTime, std::less<>>;
+  using Runs = Locked<std::map<std::string, Running, std::less<>>>;
   using SectionPtr = std::shared_ptr<const pb::TenancySection>;
 
-  [[nodiscard]] PublishAnswer judge(const PublishRequest& request, const SectionPtr& section) const;
-  // Notes a stream as running; false: it would be one too many.
-  bool count(const PublishRequest& request, const SectionPtr& section);
+  [[nodiscard]] SectionPtr section() const;
+  // `what`: "publish", "play".
+  [[nodiscard]] PublishAnswer judge(const std::string& tenant, const SectionPtr& section,
+                                    std::string_view what) const;
+  // Notes that `name` runs; false: it would be one too many.
+  bool count(Runs& runs, const std::string& tenant, const std::string& name, int64_t limit);
+  static void forget(Runs& runs, const std::string& tenant, const std::string& name);
 
   Clock& clock_;
   Locked<SectionPtr> section_;
-  Locked<std::map<std::string, Streams, std::less<>>> streams_;  // of tenants that have a limit
+  // Of tenants that have a limit.
+  Runs streams_;
+  Runs viewers_;
 };
 
 }  // namespace frameworks

@@ -38,6 +38,18 @@ TEST(Process, KillsWhatTakesTooLongWithItsChildren) {
   EXPECT_EQ(output.error().code(), Code::kDeadlineExceeded);
 }
 
+TEST(Process, KillsWhatTakesTooLongAlsoWhenItsOutputsAreClosed) {
+  auto output = run({.argv = {"sh", "-c", "exec >&- 2>&-; exec sleep 60"}, .timeout = 100ms});
+  ASSERT_FALSE(output);
+  EXPECT_EQ(output.error().code(), Code::kDeadlineExceeded);
+}
+
+TEST(Process, FeedsAlsoWhoSaysNothing) {
+  auto output = run({.argv = {"sh", "-c", "exec >&- 2>&-; exit $(cat | wc -c)"}, .input = "hello"});
+  ASSERT_TRUE(output) << output.error().text();
+  EXPECT_EQ(output->exit_code, 5);
+}
+
 TEST(Process, StopsWhenAsked) {
   std::stop_source source;
   std::jthread later([&] { source.request_stop(); });

@@ -4,13 +4,16 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <poll.h>
-#include <csignal>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -68,9 +71,9 @@ Result<pid_t> spawn(const Command& command, const Pipe& in, const Pipe& out, con
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETPGROUP |
-                                                           POSIX_SPAWN_SETSIGMASK |
-                                                           POSIX_SPAWN_SETSIGDEF));
+  posix_spawnattr_setflags(
+      &attributes,
+      static_cast<short>(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
   auto argv_strings = command.argv;
   auto env_strings = merged_environment(command.environment);
   auto argv = pointers(argv_strings);
@@ -86,13 +89,18 @@ Result<pid_t> spawn(const Command& command, const Pipe& in, const Pipe& out, con
   return pid;
 }
 
-// Feeds input and collects both outputs until they close; kills the group on timeout or stop.
+// Feeds input and collects both outputs until they are closed and the child has ended; kills the
+// group on timeout or stop.
 class Pump {
  public:
   Pump(const Command& command, pid_t pid, Fd in, Fd out, Fd err,
        const std::function<void(std::string_view)>& line)
-      : command_(command), pid_(pid), in_(std::move(in)), out_(std::move(out)),
-        err_(std::move(err)), line_(line) {
+      : command_(command),
+        pid_(pid),
+        in_(std::move(in)),
+        out_(std::move(out)),
+        err_(std::move(err)),
+        line_(line) {
     fcntl(in_.get(), F_SETFL, O_NONBLOCK);
     if (command_.input.empty()) in_.reset();
   }
@@ -102,7 +110,7 @@ class Pump {
     const MonoTime start = system_clock().mono();
     Code why = Code::kUnknown;
     MonoTime term_at{};
-    while (out_.valid() || err_.valid()) {
+    while (out_.valid() || err_.valid() || !has_ended()) {
       const MonoTime now = system_clock().mono();
       if (why == Code::kUnknown && command_.stop.stop_requested()) why = Code::kCancelled;
       if (why == Code::kUnknown && now - start > command_.timeout) why = Code::kDeadlineExceeded;
@@ -111,7 +119,7 @@ class Pump {
         term_at = now;
       } else if (why != Code::kUnknown && now - term_at > std::chrono::seconds(5)) {
         kill(-pid_, SIGKILL);
-        if (now - term_at > std::chrono::seconds(6)) break;
+        if (now - term_at > std::chrono::seconds(6)) break;  // who holds the outputs is not of it
       }
       step(result);
     }
@@ -120,9 +128,22 @@ class Pump {
   }
 
  private:
+  // The child stays to be waited for.
+  [[nodiscard]] bool has_ended() const {
+    siginfo_t info{};
+    return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           info.si_pid != 0;
+  }
+
   void step(Output& result) {
-    std::array<pollfd, 3> fds{{{out_.get(), POLLIN, 0}, {err_.get(), POLLIN, 0},
-                               {in_.get(), POLLOUT, 0}}};
+    if (!out_.valid() && !err_.valid() &&
+        !in_.valid()) {  // it closed them: most often it ends at once
+      std::this_thread::sleep_for(pause_);
+      pause_ = std::min(2 * pause_, kLongestPause);
+      return;
+    }
+    std::array<pollfd, 3> fds{
+        {{out_.get(), POLLIN, 0}, {err_.get(), POLLIN, 0}, {in_.get(), POLLOUT, 0}}};
     if (poll(fds.data(), fds.size(), 100) <= 0) return;
     if (fds[0].revents != 0) read_some(out_, [&](std::string_view text) { take(text, result); });
     if (fds[1].revents != 0) read_some(err_, [&](std::string_view text) { result.err += text; });
@@ -160,9 +181,12 @@ class Pump {
     rest_.erase(0, begin);
   }
 
+  static constexpr std::chrono::milliseconds kLongestPause{100};
+
   const Command& command_;
   pid_t pid_;
   Fd in_, out_, err_;
+  std::chrono::milliseconds pause_{1};
   const std::function<void(std::string_view)>& line_;
   size_t written_ = 0;
   std::string rest_;
@@ -197,8 +221,8 @@ Result<Output> run_lines(const Command& command,
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   if (why == Code::kCancelled) return Error(why, fmt::format("{}: cancelled", command.argv[0]));
   if (why == Code::kDeadlineExceeded)
-    return Error(why, fmt::format("{}: took longer than {} ms", command.argv[0],
-                                  command.timeout.count()));
+    return Error(
+        why, fmt::format("{}: took longer than {} ms", command.argv[0], command.timeout.count()));
   return result;
 }
 

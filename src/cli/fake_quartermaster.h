@@ -57,6 +57,7 @@ class FakeQuartermaster final : public pb::Fleet::Service,
                     pb::ListResponse* response) override;
   grpc::Status Apply(grpc::ServerContext* context, const pb::ApplyRequest* request,
                      pb::ApplyResponse* response) override;
+  using pb::Fleet::Service::Watch;
   grpc::Status Watch(grpc::ServerContext* context, const pb::WatchOperationRequest* request,
                      grpc::ServerWriter<pb::WatchOperationResponse>* writer) override;
   grpc::Status CreateJoinToken(grpc::ServerContext* context,

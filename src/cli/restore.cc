@@ -12,6 +12,8 @@ namespace {
 struct Options {
   std::string file;
   std::string state;
+  std::string store;
+  std::string store_file;
   std::string passphrase_file;
   bool accept_broken_audit = false;
 };
@@ -31,6 +33,12 @@ Result<int> restore(Context& context, const Options& options) {
   if (!options.passphrase_file.empty()) {
     words.emplace_back("--passphrase-file");
     words.push_back(options.passphrase_file);
+  }
+  for (const auto& [option, value] :
+       {std::pair{"--store", options.store}, std::pair{"--store-file", options.store_file}}) {
+    if (value.empty()) continue;
+    words.emplace_back(option);
+    words.push_back(value);
   }
   if (options.accept_broken_audit) words.emplace_back("--accept-broken-audit");
   std::vector<char*> argv;
@@ -53,11 +61,18 @@ Command restore_command() {
               "new or empty. Start quartermaster on it afterwards, and never beside the old server. Nodes\n"
               "and clients trust it as before: it has the same CA.",
       .examples = {{"restore fleet.backup --state /var/lib/frameworks --passphrase-file passphrase",
-                    "an encrypted one"}},
+                    "an encrypted one"},
+                   {"restore fleet.backup --state /var/lib/frameworks --store postgresql://fleet@db-1/fleet",
+                    "into a database"}},
       .setup = [](CLI::App& app) -> Run {
         auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "The archive")->required();
         app.add_option("--state", options->state, "Folder to make")->required();
+        app.add_option("--store", options->store,
+                       "Empty database to fill, for several servers: postgresql://USER@HOST/DATABASE "
+                       "[a file in STATE]");
+        app.add_option("--store-file", options->store_file,
+                       "File with what --store takes, password included");
         app.add_option("--passphrase-file", options->passphrase_file,
                        "Its first line opens an encrypted archive");
         app.add_flag("--accept-broken-audit", options->accept_broken_audit,

@@ -226,7 +226,7 @@ void SharedLease::take(const pb::LeaseSpec& seen) {
   const int64_t epoch = seen.epoch() + 1;
   const auto written = store_.write(
       kActor,
-      [this, epoch, set = put(kLeaseName, server_, epoch)](Transaction& transaction) -> Status {
+      [epoch, set = put(kLeaseName, server_, epoch)](Transaction& transaction) -> Status {
         if (lease_of(transaction.snapshot()).epoch() + 1 != epoch)
           return Error(Code::kFailedPrecondition, "another server was first");
         return set(transaction);

@@ -137,8 +137,7 @@ std::vector<fs::path> plan_cgroup_roots(std::string_view mountinfo, std::string_
     }
   }
   std::ranges::sort(out);
-  const auto repeated = std::ranges::unique(out);
-  out.erase(repeated.begin(), repeated.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
@@ -196,7 +195,7 @@ Status Cgroups::kill_all(std::string_view child) const {
       if (auto identity = identify(pid)) victims.push_back(*identity);
     // Whoever is still in the cgroup is meant; a number that has been given away since is not.
     all = processes(child);
-    std::ranges::stable_partition(victims, [](const v1::ProcessIdentity& victim) {
+    std::stable_partition(victims.begin(), victims.end(), [](const v1::ProcessIdentity& victim) {
       return find_leader({static_cast<pid_t>(victim.pid())}) != 0;
     });
     for (const v1::ProcessIdentity& victim : victims)

@@ -11,8 +11,10 @@
 #include "server/fleet_client.h"
 #include "server/quartermaster.h"
 #include "server/restore.h"
+#include "server/store_choice.h"
 #include "store/archive_file.h"
 #include "store/store.h"
+#include "store/test_postgres.h"
 
 namespace frameworks {
 namespace {
@@ -101,8 +103,8 @@ Content content_of(const fs::path& file, const std::optional<std::string>& passp
 }
 
 // Says everything that differs between an archive and a state folder no server runs on.
-void expect_same(const Content& archive, const fs::path& state) {
-  const auto log = open_sqlite_log(state / "fleet.db");
+void expect_same(const Content& archive, const fs::path& state, const std::string& store = {}) {
+  const auto log = open_log(state, store);
   ASSERT_TRUE(log) << log.error().text();
   const auto loaded = (*log)->load();
   ASSERT_TRUE(loaded) << loaded.error().text();
@@ -267,6 +269,36 @@ TEST_F(BackupTest, RestoresIntoANewFolderOnlyAndClearsAwayWhatWasInterrupted) {
   ASSERT_EQ(stat((path("new") / "ca.key").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
   EXPECT_EQ(restore_to(path("new")).exit_code, 1) << "it is not empty any more";
+}
+
+TEST_F(BackupTest, RestoresIntoAnEmptyDatabaseAndIntoNoOther) {
+  const auto database = PostgresServer::start();
+  if (!database) GTEST_SKIP() << database.error().text();
+  client_->apply(FleetClient::demo());
+  for (int i = 0; i < 5; ++i) make_tenant(i);
+  pb::DeleteRequest gone;  // leaves revisions of which nothing is left
+  gone.set_kind("tenant");
+  gone.set_name("t3");
+  pb::ApplyResponse response;
+  ASSERT_TRUE(client_->call("Fleet/Delete", gone, response).ok());
+  pb::GetRequest look;
+  look.set_kind("tenant");
+  look.set_name("t3");
+  pb::GetResponse found;
+  ASSERT_TRUE(eventually([&] { return !client_->call("Fleet/Get", look, found).ok(); }));
+  ASSERT_EQ(backup({"-o", path("plain")}).exit_code, 0);
+  const auto restore_to = [&](const fs::path& state) {
+    return operate({"restore", path("plain"), "--state", state, "--store",
+                    (*database)->conninfo("postgres")});
+  };
+  const Output good = restore_to(path("new"));
+  ASSERT_EQ(good.exit_code, 0) << good.err;
+  EXPECT_FALSE(fs::exists(path("new") / "fleet.db"));
+  expect_same(content_of(path("plain"), {}), path("new"), (*database)->conninfo("postgres"));
+  const Output again = restore_to(path("other"));
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_NE(again.err.find("holds a fleet already"), std::string::npos) << again.err;
+  EXPECT_FALSE(fs::exists(path("other")));
 }
 
 TEST_F(BackupTest, FilesAreNeitherReplacedNorLeftHalf) {

@@ -11,7 +11,7 @@
 #include "server/notify.h"
 #include "server/quartermaster.h"
 #include "server/restore.h"
-#include "store/postgres.h"
+#include "server/store_choice.h"
 
 namespace {
 
@@ -42,24 +42,6 @@ void wait_for_end(const sigset_t& signals) {
   int signal = 0;
   sigwait(&signals, &signal);
   spdlog::info("stopping: {}", signal == SIGINT ? "interrupted" : "asked to");
-}
-
-// From the flag, the file or the environment, in this order. Everybody sees a process's arguments.
-frameworks::Status choose_store(const std::string& file, std::string& store) {
-  using frameworks::Code;
-  using frameworks::Error;
-  if (frameworks::has_password(store))
-    return Error(
-        Code::kInvalidArgument,
-        "--store: there is a password in it, which everybody on this host can read: put it "
-        "into a file for --store-file, or use passfile=");
-  if (store.empty() && !file.empty()) {
-    ASSIGN_OR_RETURN(const std::string text, frameworks::read_file(file));
-    store = frameworks::trim(text);
-  }
-  if (const char* from = std::getenv("FRAMEWORKS_STORE"); store.empty() && from != nullptr)
-    store = from;
-  return {};
 }
 
 void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
@@ -135,7 +117,7 @@ int main(int argc, char** argv) {
 
   frameworks::init_logging("quartermaster", log);
   const sigset_t signals = block_signals();
-  if (const auto chosen = choose_store(store_file, options.store); !chosen) {
+  if (const auto chosen = frameworks::choose_store(store_file, options.store); !chosen) {
     spdlog::error("{}", chosen.error().text());
     return 2;
   }

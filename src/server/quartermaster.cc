@@ -32,6 +32,7 @@
 #include "server/node_plan.h"
 #include "server/provision_step.h"
 #include "server/replica.h"
+#include "server/store_choice.h"
 #include "server/rest_server.h"
 #include "server/secret_keys.h"
 #include "server/unfinished.h"
@@ -132,7 +133,7 @@ class Server final : public Quartermaster {
 
  private:
   Status open_store() {
-    ASSIGN_OR_RETURN(auto log, open_log(options_));
+    ASSIGN_OR_RETURN(auto log, open_log(options_.state, options_.store));
     SharedLog* const shared = log->shared();
     if (shared != nullptr) RETURN_IF_ERROR(require_keys(*shared, options_.state));
     ASSIGN_OR_RETURN(auto authority, Authority::load_or_create(options_.state, clock_));

@@ -33,13 +33,6 @@ Error other_keys(const std::filesystem::path& state, std::string_view file, std:
 
 }  // namespace
 
-Result<std::unique_ptr<Log>> open_log(const QuartermasterOptions& options) {
-  if (options.store.empty()) return open_sqlite_log((options.state / "fleet.db").string());
-  ASSIGN_OR_RETURN(const std::string shown, without_password(options.store));
-  spdlog::info("store: {}", shown);
-  return open_postgres_log(options.store);
-}
-
 std::string replica_name(const QuartermasterOptions& options) {
   if (!options.replica.empty()) return options.replica;
   std::array<char, 256> host{};

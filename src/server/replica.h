@@ -15,9 +15,6 @@
 
 namespace frameworks {
 
-// The SQLite file in the state folder, or the database that the options name.
-Result<std::unique_ptr<Log>> open_log(const QuartermasterOptions& options);
-
 // As given, or "<host>:<port of gRPC>".
 std::string replica_name(const QuartermasterOptions& options);
 

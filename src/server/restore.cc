@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "model/registry.h"
 #include "server/backup.h"
+#include "server/store_choice.h"
 #include "store/archive_file.h"
 
 namespace frameworks {
@@ -172,8 +173,13 @@ Status take_file(const fs::path& folder, const pb::ArchiveFile& file) {
 Result<Restored> fill(ArchiveReader& reader, const RestoreRequest& request, const fs::path& folder,
                       const std::function<void(Revision, Revision)>& progress) {
   ASSIGN_OR_RETURN(const pb::ArchiveHeader header, reader.header());
-  ASSIGN_OR_RETURN(const auto log, open_sqlite_log((folder / "fleet.db").string()));
-  ASSIGN_OR_RETURN(const Snapshot nothing, log->load());
+  ASSIGN_OR_RETURN(const auto log, open_log(folder, request.store, {.gaps = true}));
+  ASSIGN_OR_RETURN(const Snapshot present, log->load());
+  if (present.revision() != 0)
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("the database holds a fleet already, at revision {}: name another one, "
+                             "or, if it may go, take it away with DROP SCHEMA frameworks CASCADE",
+                             present.revision()));
   LogFiller filler(*log, header);
   int64_t records = 0;
   while (true) {
@@ -198,8 +204,8 @@ Result<Restored> fill(ArchiveReader& reader, const RestoreRequest& request, cons
 }
 
 // As a server would find it.
-Status check(const fs::path& folder, const Restored& restored) {
-  ASSIGN_OR_RETURN(const auto log, open_sqlite_log((folder / "fleet.db").string()));
+Status check(const fs::path& folder, const std::string& store, const Restored& restored) {
+  ASSIGN_OR_RETURN(const auto log, open_log(folder, store));
   ASSIGN_OR_RETURN(const Snapshot snapshot, log->load());
   int64_t objects = 0;
   for (const Kind& kind : all_kinds()) objects += static_cast<int64_t>(snapshot.count(kind));
@@ -223,7 +229,7 @@ Result<Restored> restore(const RestoreRequest& request,
   RETURN_IF_ERROR(prepare(state, place));
   ASSIGN_OR_RETURN(const Restored restored,
                    fill(archive->reader(), request, place.folder, progress));
-  RETURN_IF_ERROR(check(place.folder, restored));
+  RETURN_IF_ERROR(check(place.folder, request.store, restored));
   RETURN_IF_ERROR(sync_folder(place.folder));
   // Takes the place of an empty folder; fails when something was put there meanwhile.
   if (rename(place.folder.c_str(), state.c_str()) != 0)

@@ -103,6 +103,8 @@ struct PostgresLogOptions {
   bool notify = true;
   // How often the end of the log is looked at in any case.
   Duration poll = std::chrono::milliseconds(250);
+  // Appends may leave out revisions: for a log that is filled from a copy, by one writer.
+  bool gaps = false;
 };
 // A PostgreSQL database: a URI or "key=value ..." as libpq knows them, several hosts included.
 // Makes the tables when there are none, brings older ones up to date. kUnavailable: nobody answers

@@ -106,6 +106,7 @@ class PostgresLog final : public Log, public SharedLog {
         read_(conninfo),
         upkeep_(conninfo),
         side_(conninfo),
+        gaps_(options.gaps),
         follower_(conninfo, options.notify, options.poll) {}
 
   Result<Snapshot> load() override {
@@ -158,6 +159,7 @@ class PostgresLog final : public Log, public SharedLog {
   PostgresLine upkeep_;
   PostgresLine side_;
   // Of load() and of the appends that went well, by their one caller.
+  const bool gaps_;
   Revision newest_ = 0;
   // The connection for appends is in a transaction that has the lock of `head`; unless the database
   // ended it, which is no harm: the statements then do as they do outside of one.
@@ -269,7 +271,7 @@ Status PostgresLog::append(Postgres& connection, std::span<const Change> changes
                            std::span<const AuditRow> audit) {
   const Revision first = changes.front().revision;
   PostgresParameters parameters;
-  parameters.add(first - 1)
+  parameters.add(gaps_ ? newest_ : first - 1)
       .add(changes.back().revision)
       .add(to_us(changes.back().time))
       .add(kPostgresVersion);

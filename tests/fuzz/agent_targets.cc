@@ -38,10 +38,16 @@ void node_plan(std::string_view bytes) {
 void publish_form(std::string_view bytes) {
   Tenancy tenancy;
   pb::TenancySection section;
-  section.add_tenants()->set_tenant("acme");
+  auto& acme = *section.add_tenants();
+  acme.set_tenant("acme");
+  acme.mutable_limits()->set_viewers(1);
   tenancy.set(section);
   if (const auto parsed = parse_publish(bytes)) CHECK(!parsed->tenant.empty());
   (void)tenancy.may_publish(bytes);
+  (void)tenancy.may_play(bytes);
+  (void)tenancy.may_go_on(bytes);
+  tenancy.stopped_playing(bytes);
+  tenancy.ended(bytes);
 }
 
 // A certificate that the server sends.

@@ -197,6 +197,7 @@ Status SessionsImpl::receive(const std::string& node, uint64_t id,
     case pb::AgentMessage::kRenew:
       return renew(node, id, message.renew());
     case pb::AgentMessage::kHeartbeat:
+    case pb::AgentMessage::kProbed:
     case pb::AgentMessage::MESSAGE_NOT_SET:
       return {};
   }
