@@ -1,7 +1,10 @@
-// A bounded table of prepared contexts by hash: fixed in size, one cache line and its own lock a
-// set, so that a look-up waits for memory twice and for nobody.
+// A bounded table of prepared contexts by hash: fixed in size; a look-up waits for memory twice (a
+// line of the table, then the context) and for nobody.
 //
-// A set holds three; a fourth takes the place of one of them in turn. Threadsafe.
+// Shards with a lock each, of lines of three places; what finds its line full goes to the next one.
+// A shard that has all it may takes out, in turn, what was not asked for since it was last passed.
+// Shards are large: names that are asked for often all have room at once, as long as there are
+// fewer of them than the table may hold. Threadsafe.
 #pragma once
 
 #include <array>
@@ -18,61 +21,129 @@ class ContextCache {
  public:
   using Ptr = std::shared_ptr<const Entry>;
 
-  explicit ContextCache(size_t entries) : sets_(std::max<size_t>(1, entries / kWays)) {}
+  explicit ContextCache(size_t entries)
+      : most_(std::min<size_t>(std::max<size_t>(1, entries), kShardEntries)),
+        shards_(std::max<size_t>(1, entries / kShardEntries)),
+        lines_(shards_.size() * kLines) {}
 
   // Null when there is none. Two names may share a hash: the entry says whose it is.
   [[nodiscard]] Ptr find(uint64_t hash) const {
-    Set& set = set_of(hash);
-    const Hold hold(set);
-    for (size_t i = 0; i < kWays; ++i)
-      if (set.tags[i] == tag_of(hash)) return set.entries[i];
-    return nullptr;
+    Shard& shard = shard_of(hash);
+    const Hold hold(shard);
+    const Place at = place_of(hash);
+    return at.line == nullptr ? nullptr : at.line->use(at.way);
   }
 
   void put(uint64_t hash, Ptr entry) {
-    Set& set = set_of(hash);
-    const Hold hold(set);
-    size_t place = kWays;
-    for (size_t i = 0; i < kWays; ++i)
-      if (set.tags[i] == tag_of(hash)) place = i;
-    for (size_t i = 0; i < kWays && place == kWays; ++i)
-      if (set.entries[i] == nullptr) place = i;
-    if (place == kWays) {
-      place = set.next % kWays;
-      ++set.next;
+    Shard& shard = shard_of(hash);
+    const Hold hold(shard);
+    if (const Place at = place_of(hash); at.line != nullptr) {
+      at.line->use(at.way);
+      at.line->entries[at.way].swap(entry);  // the old one goes after the lock
+      return;
     }
-    set.tags[place] = tag_of(hash);
-    set.entries[place].swap(entry);  // the old one goes after the lock
+    Ptr old;
+    if (shard.count == most_) old = make_room(shard, lines_of(hash));
+    ++shard.count;
+    Line* const lines = lines_of(hash);
+    for (size_t i = home_of(hash);; i = (i + 1) % kLines) {
+      Line& line = lines[i];
+      for (size_t way = 0; way < kWays; ++way) {
+        if (line.entries[way] != nullptr) continue;
+        line.tags[way] = tag_of(hash);
+        line.homes[way] = static_cast<uint8_t>(home_of(hash));
+        line.entries[way] = std::move(entry);
+        line.used = static_cast<uint8_t>(line.used | (1U << way));
+        return;
+      }
+      ++line.passed;
+    }
   }
 
  private:
   static constexpr size_t kWays = 3;
-  struct alignas(64) Set {
+  static constexpr size_t kLines = 128;
+  // Two thirds of the places, so that the first line nearly always has it.
+  static constexpr size_t kShardEntries = 256;
+
+  struct alignas(64) Line {
     std::array<Ptr, kWays> entries;
-    std::array<uint32_t, kWays> tags{};
-    std::atomic<bool> held = false;
-    uint8_t next = 0;
+    std::array<uint16_t, kWays> tags{};
+    std::array<uint8_t, kWays> homes{};  // the lines where a search for them begins
+    uint8_t used = 0;                    // a bit each: asked for since the last turn
+    uint16_t passed = 0;                 // how many that are in the table went on to the next line
+
+    Ptr use(size_t way) {
+      const auto bit = static_cast<uint8_t>(1U << way);
+      if ((used & bit) == 0) used = static_cast<uint8_t>(used | bit);
+      return entries[way];
+    }
   };
-  static_assert(sizeof(Set) == 64);
+  static_assert(sizeof(Line) == 64);
+  struct alignas(64) Shard {
+    std::atomic<bool> held = false;
+    size_t count = 0;
+    size_t hand = 0;  // the place whose turn it is
+  };
+  struct Place {
+    Line* line = nullptr;
+    size_t way = 0;
+  };
 
   class Hold {
    public:
-    explicit Hold(Set& set) : set_(set) {
-      while (set_.held.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+    explicit Hold(Shard& shard) : shard_(shard) {
+      while (shard_.held.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
     }
-    ~Hold() { set_.held.store(false, std::memory_order_release); }
+    ~Hold() { shard_.held.store(false, std::memory_order_release); }
     Hold(const Hold&) = delete;
     Hold& operator=(const Hold&) = delete;
 
    private:
-    Set& set_;
+    Shard& shard_;
   };
 
-  Set& set_of(uint64_t hash) const { return sets_[(hash >> 32) % sets_.size()]; }
-  // 0 is that of an empty place.
-  static uint32_t tag_of(uint64_t hash) { return static_cast<uint32_t>(hash) | 1U; }
+  size_t shard_index(uint64_t hash) const { return (hash >> 32) % shards_.size(); }
+  Shard& shard_of(uint64_t hash) const { return shards_[shard_index(hash)]; }
+  Line* lines_of(uint64_t hash) const { return lines_.data() + shard_index(hash) * kLines; }
+  static size_t home_of(uint64_t hash) { return (hash >> 16) % kLines; }
+  static uint16_t tag_of(uint64_t hash) { return static_cast<uint16_t>(hash); }
 
-  mutable std::vector<Set> sets_;
+  Place place_of(uint64_t hash) const {
+    Line* const lines = lines_of(hash);
+    const size_t home = home_of(hash);
+    for (size_t i = home;; i = (i + 1) % kLines) {
+      Line& line = lines[i];
+      for (size_t way = 0; way < kWays; ++way)
+        if (line.tags[way] == tag_of(hash) && line.homes[way] == home &&
+            line.entries[way] != nullptr)
+          return {&line, way};
+      if (line.passed == 0) return {};
+    }
+  }
+
+  // Takes one out of a full shard.
+  Ptr make_room(Shard& shard, Line* lines) {
+    while (true) {
+      shard.hand = (shard.hand + 1) % (kLines * kWays);
+      const size_t at = shard.hand / kWays;
+      const size_t way = shard.hand % kWays;
+      Line& line = lines[at];
+      if (line.entries[way] == nullptr) continue;
+      const auto bit = static_cast<uint8_t>(1U << way);
+      if ((line.used & bit) != 0) {
+        line.used = static_cast<uint8_t>(line.used & ~bit);
+        continue;
+      }
+      for (size_t i = line.homes[way]; i != at; i = (i + 1) % kLines) --lines[i].passed;
+      --shard.count;
+      return std::move(line.entries[way]);
+    }
+  }
+
+  const size_t most_;  // entries of a shard
+  mutable std::vector<Shard> shards_;
+  mutable std::vector<Line> lines_;
 };
 
 }  // namespace frameworks

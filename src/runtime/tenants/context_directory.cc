@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -37,7 +38,7 @@ struct ClusterPart {
 using ClusterPartPtr = std::shared_ptr<const ClusterPart>;
 
 struct Entry {
-  // Read at every look-up, and therefore first.
+  // Read at every look-up, and therefore first: one line of memory with the count of references.
   mutable std::atomic<uint64_t> good_at{0};  // no mark was touched up to this count of touches
   WallTime until = WallTime::max();
   std::string tenant;
@@ -47,6 +48,19 @@ struct Entry {
 };
 using EntryPtr = std::shared_ptr<const Entry>;
 
+// Two lines of memory, which processors fetch together, have all that a look-up reads.
+template <typename T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kAlign{128};
+  LineAllocator() = default;
+  template <typename Other>
+  LineAllocator(const LineAllocator<Other>&) {}
+  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlign)); }
+  void deallocate(T* place, size_t) { ::operator delete(place, kAlign); }
+  bool operator==(const LineAllocator&) const { return true; }
+};
+
 // Of one kind of name; the kinds share the table.
 uint64_t name_hash(char kind, std::string_view name) {
   std::string text(1, kind);
@@ -54,8 +68,10 @@ uint64_t name_hash(char kind, std::string_view name) {
   return keyed_hash(text);
 }
 
-Ready ready_of(const EntryPtr& entry) {
-  return entry == nullptr ? nullptr : Ready(entry, &entry->answer);
+Ready ready_of(EntryPtr entry) {
+  if (entry == nullptr) return nullptr;
+  const ReadyAnswer* answer = &entry->answer;
+  return {std::move(entry), answer};
 }
 
 // {"a":1} and the endpoints of some clusters → {"a":1,"endpoints":[…]}
@@ -103,9 +119,9 @@ class Directory final : public ContextDirectory {
   Ready find(std::string_view tenant) override { return ready_of(entry_of(tenant)); }
 
   Result<Ready> find(const pb::TenantKey& key, std::string* tenant) override {
-    ASSIGN_OR_RETURN(const EntryPtr entry, entry_of(key));
+    ASSIGN_OR_RETURN(EntryPtr entry, entry_of(key));
     if (entry != nullptr && tenant != nullptr) *tenant = entry->tenant;
-    return ready_of(entry);
+    return ready_of(std::move(entry));
   }
 
   uint64_t changes() override {
@@ -172,11 +188,11 @@ class Directory final : public ContextDirectory {
   ContextCache<Entry> cache_;
   // The last write that touched a mark; 0: none since the floor.
   const std::unique_ptr<std::atomic<Revision>[]> marks_;
-  std::atomic<Revision> floor_ = 0;     // contexts are not known to be older than this
-  std::atomic<uint64_t> touches_ = 1;   // counts up when a mark is touched
-  std::atomic<int64_t> time_ = 0;       // of the snapshot, since the epoch
-  std::atomic<uint64_t> seen_ = 0;      // publications of the store
-  std::atomic<SnapshotPtr> snapshot_;   // the marks hold every write up to its revision
+  std::atomic<Revision> floor_ = 0;    // contexts are not known to be older than this
+  std::atomic<uint64_t> touches_ = 1;  // counts up when a mark is touched
+  std::atomic<int64_t> time_ = 0;      // of the snapshot, since the epoch
+  std::atomic<uint64_t> seen_ = 0;     // publications of the store
+  std::atomic<SnapshotPtr> snapshot_;  // the marks hold every write up to its revision
   Locked<std::map<std::string, ClusterPartPtr, std::less<>>> parts_;
   ContextWatchers watchers_;
 
@@ -306,7 +322,7 @@ ClusterPartPtr Directory::part_of(const SnapshotPtr& snapshot, const std::string
 EntryPtr Directory::prepare_at(const SnapshotPtr& snapshot, std::string_view tenant) {
   auto own = own_context(*snapshot, tenant);
   if (!own) return nullptr;
-  auto entry = std::make_shared<Entry>();
+  auto entry = std::allocate_shared<Entry>(LineAllocator<Entry>());
   pb::TenantContext& context = own->context;
   entry->tenant = tenant;
   entry->until = own->until.value_or(WallTime::max());
@@ -326,7 +342,8 @@ EntryPtr Directory::prepare_at(const SnapshotPtr& snapshot, std::string_view ten
   entry->answer.revision = revision;
   if (!context.uid().empty()) entry->names.push_back(name_hash('u', context.uid()));
   if (!context.subdomain().empty()) entry->names.push_back(name_hash('s', context.subdomain()));
-  for (const std::string& domain : context.domains()) entry->names.push_back(name_hash('d', domain));
+  for (const std::string& domain : context.domains())
+    entry->names.push_back(name_hash('d', domain));
   entry->answer.proto.push_back(piece_of(context.SerializeAsString()));
   for (const ClusterPartPtr& part : parts)
     if (!part->proto->empty()) entry->answer.proto.push_back(part->proto);
@@ -348,8 +365,8 @@ EntryPtr Directory::prepare(std::string_view tenant) {
 }
 
 Result<EntryPtr> Directory::entry_of(const pb::TenantKey& key) {
-  const int given = !key.tenant().empty() + !key.uid().empty() + !key.subdomain().empty() +
-                    !key.domain().empty();
+  const int given =
+      !key.tenant().empty() + !key.uid().empty() + !key.subdomain().empty() + !key.domain().empty();
   if (given == 1 && key.api_key().empty()) {
     if (!key.tenant().empty()) return entry_of(key.tenant());
     keep_up();
@@ -383,7 +400,7 @@ class Watch final : public ContextWatch {
   Result<Ready> next() override {
     watcher_->look();
     while (true) {
-      const EntryPtr entry = directory_.entry_of(tenant_);
+      EntryPtr entry = directory_.entry_of(tenant_);
       if (entry == nullptr)
         return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", tenant_));
       // A touch before this is seen by looking again, one after it by the poke.
@@ -391,7 +408,7 @@ class Watch final : public ContextWatch {
       if (directory_.entry_of(tenant_) != entry && !directory_.is_good(*entry)) continue;
       if (entry->answer.revision == told_) return nullptr;
       told_ = entry->answer.revision;
-      return ready_of(entry);
+      return ready_of(std::move(entry));
     }
   }
 
