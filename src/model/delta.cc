@@ -6,6 +6,7 @@
 
 #include "base/locked.h"
 #include "frameworks/v1/options.pb.h"
+#include "model/delta_bytes.h"
 #include "model/diff.h"
 #include "model/json.h"
 #include "model/pack.h"
@@ -173,8 +174,8 @@ class Stripper {
     const auto index = [&](int i) { return field.is_repeated() ? i : -1; };
     for (const auto& [place, i] : after) {
       const auto was = before.find(place);
-      const bool other = was != before.end() &&
-                         !same_value(*a, *b, field, index(was->second), index(i));
+      const bool other =
+          was != before.end() && !same_value(*a, *b, field, index(was->second), index(i));
       set_mask(*b, field, i, other ? kOtherSecret : kSecretMask);
     }
     for (const auto& [place, i] : before) set_mask(*a, field, i, kSecretMask);
@@ -263,6 +264,18 @@ bool is_empty(const Message& message, const FieldDescriptor& field) {
 }  // namespace
 
 Delta delta(const Resource& before, const Resource& after) {
+  CHECK(before || after);
+  const Kind& kind = before ? before.kind() : after.kind();
+  if (!has_secrets(*kind.descriptor)) {
+    const std::string a = before ? deterministic_bytes(before.message()) : std::string();
+    const std::string b = after ? deterministic_bytes(after.message()) : std::string();
+    auto taken = delta_of_bytes(kind, {a, b, static_cast<bool>(before), static_cast<bool>(after)});
+    if (taken) return *std::move(taken);
+  }
+  return delta_by_reflection(before, after);
+}
+
+Delta delta_by_reflection(const Resource& before, const Resource& after) {
   CHECK(before || after);
   const Kind& kind = before ? before.kind() : after.kind();
   const std::unique_ptr<Message> a = copy_of(kind, before);

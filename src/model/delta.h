@@ -24,6 +24,8 @@ inline constexpr size_t kDeltaStatusBytes = 1'024;
 
 // One of the two may be empty: created, deleted. Of what is deleted the status is left out.
 Delta delta(const Resource& before, const Resource& after);
+// The same, always the long way: for kinds with secrets, and for tests.
+Delta delta_by_reflection(const Resource& before, const Resource& after);
 
 // The fields of a delta, as diff() gives them, those of status and the named metadata too.
 // kDataLoss: the bytes are no message of the kind.

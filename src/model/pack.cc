@@ -30,18 +30,34 @@ Result<Resource> unpack(const google::protobuf::Any& any) {
   return Resource(*kind, std::shared_ptr<const Message>(std::move(message)));
 }
 
-std::string deterministic_bytes(const Message& message) {
-  std::string out;
-  google::protobuf::io::StringOutputStream stream(&out);
+namespace {
+
+// `size` is what ByteSizeLong() just said.
+void write_deterministic(const Message& message, size_t size, std::string& out) {
+  out.resize(size);
+  google::protobuf::io::ArrayOutputStream stream(out.data(), static_cast<int>(size));
   google::protobuf::io::CodedOutputStream coded(&stream);
   coded.SetSerializationDeterministic(true);
-  CHECK(message.SerializeToCodedStream(&coded));
-  coded.Trim();
+  message.SerializeWithCachedSizes(&coded);
+  CHECK(!coded.HadError());
+}
+
+}  // namespace
+
+std::string deterministic_bytes(const Message& message) {
+  std::string out;
+  write_deterministic(message, message.ByteSizeLong(), out);
   return out;
 }
 
 bool same_bytes(const Message& a, const Message& b) {
-  return a.ByteSizeLong() == b.ByteSizeLong() && deterministic_bytes(a) == deterministic_bytes(b);
+  const size_t size = a.ByteSizeLong();
+  if (size != b.ByteSizeLong()) return false;
+  thread_local std::string left;
+  thread_local std::string right;
+  write_deterministic(a, size, left);
+  write_deterministic(b, size, right);
+  return left == right;
 }
 
 }  // namespace frameworks

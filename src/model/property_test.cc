@@ -196,6 +196,15 @@ TEST(DeltaProperty, TellsWhatTheWholeDiffTells) {
       const Delta what = delta(Resource(kind, before), Resource(kind, after));
       RC_ASSERT(what.before.find("s3cret") == std::string::npos);
       RC_ASSERT(what.after.find("s3cret") == std::string::npos);
+      const Delta long_way = delta_by_reflection(Resource(kind, before), Resource(kind, after));
+      RC_ASSERT(what.before == long_way.before && what.after == long_way.after);
+      RC_ASSERT(what.status_only == long_way.status_only);
+      RC_ASSERT(what.status_left_out == long_way.status_left_out);
+      for (const Resource& gone : {Resource(kind, before), Resource()}) {
+        const Resource come = gone ? Resource() : Resource(kind, after);
+        RC_ASSERT(delta(gone, come).before == delta_by_reflection(gone, come).before);
+        RC_ASSERT(delta(gone, come).after == delta_by_reflection(gone, come).after);
+      }
       auto told = diff(kind, what.before, what.after);
       if (!told) RC_FAIL(told.error().text());
       const auto status = kind.descriptor->FindFieldByName("status");

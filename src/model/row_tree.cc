@@ -45,6 +45,10 @@ const Row* RowTree::find(uint64_t hash, std::string_view key) const {
 
 RowTree::Node& RowTree::own(Ref<Node>& node) {
   if (!node.unique()) {
+    // The counters lie all over memory, and each waits for the one before: asked for together they
+    // come together.
+    for (const Entry& entry : node->entries) __builtin_prefetch(&entry.row->refs, 1);
+    for (const Child& child : node->children) __builtin_prefetch(&child.node->refs, 1);
     Ref<Node> copy(new Node);
     if (node->children.empty()) {
       copy->entries.reserve(std::min(node->entries.size() + 2, kMost + 1));

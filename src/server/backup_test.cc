@@ -286,7 +286,7 @@ TEST_F(BackupTest, RestoresIntoAnEmptyDatabaseAndIntoNoOther) {
   look.set_name("t3");
   pb::GetResponse found;
   ASSERT_TRUE(eventually([&] { return !client_->call("Fleet/Get", look, found).ok(); }));
-  ASSERT_EQ(backup({"-o", path("plain")}).exit_code, 0);
+  ASSERT_EQ(backup({"-o", path("plain"), "--unencrypted"}).exit_code, 0);
   const auto restore_to = [&](const fs::path& state) {
     return operate({"restore", path("plain"), "--state", state, "--store",
                     (*database)->conninfo("postgres")});

@@ -2,6 +2,8 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "model/pack.h"
 #include "model/registry.h"
@@ -41,6 +43,14 @@ std::unique_ptr<Message> copy(const Message& message) {
   return out;
 }
 
+// The message for changing: itself where nobody else has it, as when it was made for this put.
+std::shared_ptr<Message> take_message(Resource resource) {
+  auto message = std::const_pointer_cast<Message>(resource.share<Message>());
+  resource = {};
+  if (message.use_count() == 1) return message;
+  return copy(*message);
+}
+
 // Whether only the store's own fields differ.
 bool same_content(const Resource& a, const Resource& b) {
   const std::unique_ptr<Message> other = copy(b.message());
@@ -51,17 +61,29 @@ bool same_content(const Resource& a, const Resource& b) {
 }  // namespace
 
 Draft::Touched& Draft::touch(const ResourceKey& key, const Resource* current) {
-  const auto [at, added] = places_.try_emplace(key, touched_.size());
-  if (added) touched_.push_back({key, current == nullptr ? Resource() : *current, 0});
-  Touched& touched = touched_[at->second];
-  ++touched.writes;
-  return touched;
+  Touched* touched = nullptr;
+  if (places_.empty()) {
+    const auto at = std::find_if(touched_.begin(), touched_.end(),
+                                 [&](const Touched& each) { return each.key == key; });
+    if (at != touched_.end()) touched = &*at;
+  } else if (const auto at = places_.find(key); at != places_.end()) {
+    touched = &touched_[at->second];
+  }
+  if (touched == nullptr) {
+    if (!places_.empty()) places_.emplace(key, touched_.size());
+    touched = &touched_.emplace_back(Touched{key, current == nullptr ? Resource() : *current, 0});
+    if (touched_.size() == kFew)
+      for (size_t i = 0; i < kFew; ++i) places_.emplace(touched_[i].key, i);
+  }
+  ++touched->writes;
+  return *touched;
 }
 
 void Draft::put(Resource resource) {
   const Kind& kind = resource.kind();
   const Resource* current = working_.find(kind, resource.metadata().tenant(), resource.name());
-  std::unique_ptr<Message> message = copy(resource.message());
+  const ResourceKey key = resource.key();
+  const std::shared_ptr<Message> message = take_message(std::move(resource));
   if (seal_ != nullptr && has_sealed_fields(kind))
     seal_fields(*seal_, kind, current == nullptr ? nullptr : &current->message(), *message);
   pb::Metadata& metadata = kind.mutable_metadata(*message);
@@ -69,7 +91,6 @@ void Draft::put(Resource resource) {
     keep_store_fields(current->metadata(), metadata);
     if (same_bytes(*message, current->message())) return;
   }
-  const ResourceKey key = resource.key();
   const Touched& touched = touch(key, current);
   if (current == nullptr) {
     if (metadata.uid().empty()) metadata.set_uid(new_uuid());
@@ -78,7 +99,8 @@ void Draft::put(Resource resource) {
     metadata.clear_delete_time();
   } else if (touched.before && touched.before.metadata().uid() == metadata.uid()) {
     // Counted from before the transaction: two writes of one are one change.
-    const bool differs = !same_bytes(spec_of(kind, touched.before.message()), spec_of(kind, *message));
+    const bool differs =
+        !same_bytes(spec_of(kind, touched.before.message()), spec_of(kind, *message));
     metadata.set_generation(touched.before.metadata().generation() + (differs ? 1 : 0));
   }
   metadata.set_revision(working_.revision() + 1);
@@ -86,7 +108,7 @@ void Draft::put(Resource resource) {
   if (metadata.has_delete_time() && metadata.finalizers().empty()) {
     working_.remove(key);
   } else {
-    working_.put(Resource(kind, std::move(message)));
+    working_.put(Resource(kind, message));
   }
 }
 

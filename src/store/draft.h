@@ -37,6 +37,8 @@ class Draft final : public Transaction {
     Resource before;
     int writes = 0;
   };
+  // Up to so many are looked through, more are looked up.
+  static constexpr size_t kFew = 16;
   Touched& touch(const ResourceKey& key, const Resource* current);
   void replace(const ResourceKey& key, const Resource& with);
 
@@ -44,7 +46,7 @@ class Draft final : public Transaction {
   WallTime time_;
   const SealKeys* seal_;
   std::vector<Touched> touched_;
-  std::map<ResourceKey, size_t> places_;  // in touched_
+  std::map<ResourceKey, size_t> places_;  // in touched_, once there are more than a few
 };
 
 }  // namespace frameworks

@@ -30,7 +30,6 @@ constexpr int kWalPages = 1024;
 // Rows that upkeep writes while an append may be waiting: about two milliseconds.
 constexpr size_t kUpkeepRows = 256;
 
-
 constexpr std::string_view kChangeColumns = "position, time_us, actor, kind, tenant, name, message";
 
 Result<Change> parse_change(const SqliteStatement& row) {
@@ -245,8 +244,9 @@ Result<std::vector<SqliteLog::Last>> SqliteLog::last_changes(int64_t from, int64
 Status SqliteLog::update_objects(std::span<const Last> rows) {
   ASSIGN_OR_RETURN(
       SqliteStatement put,
-      upkeep_.prepare("INSERT OR REPLACE INTO objects SELECT kind, tenant, name, message "
-                      "FROM changes WHERE position = ?"));
+      upkeep_.prepare("INSERT INTO objects SELECT kind, tenant, name, message "
+                      "FROM changes WHERE position = ? "
+                      "ON CONFLICT (kind, tenant, name) DO UPDATE SET message = excluded.message"));
   ASSIGN_OR_RETURN(SqliteStatement remove,
                    upkeep_.prepare("DELETE FROM objects WHERE (kind, tenant, name) = "
                                    "(SELECT kind, tenant, name FROM changes WHERE position = ?)"));
@@ -337,11 +337,11 @@ Status SqliteLog::cut_audit(int64_t position) {
     ASSIGN_OR_RETURN(SqliteWrite write, SqliteWrite::begin(upkeep_));
     ASSIGN_OR_RETURN(const int64_t anchor, upkeep_.number(last));
     if (anchor == done) return {};
-    RETURN_IF_ERROR(upkeep_.execute(
-        fmt::format("DELETE FROM audit WHERE position < {0};"
-                    "UPDATE audit SET record = x'' WHERE position = {0}",
-                    anchor)
-            .c_str()));
+    RETURN_IF_ERROR(
+        upkeep_.execute(fmt::format("DELETE FROM audit WHERE position < {0};"
+                                    "UPDATE audit SET record = x'' WHERE position = {0}",
+                                    anchor)
+                            .c_str()));
     RETURN_IF_ERROR(write.commit());
     done = anchor;
   }
@@ -410,9 +410,8 @@ Result<std::unique_ptr<Log>> open_log(Fd lock, const std::string& name) {
   ASSIGN_OR_RETURN(SqliteStatement insert,
                    append.prepare(fmt::format(
                        "INSERT INTO changes ({}) VALUES (?, ?, ?, ?, ?, ?, ?)", kChangeColumns)));
-  ASSIGN_OR_RETURN(
-      SqliteStatement insert_audit,
-      append.prepare("INSERT INTO audit (position, record, hash) VALUES (?, ?, ?)"));
+  ASSIGN_OR_RETURN(SqliteStatement insert_audit,
+                   append.prepare("INSERT INTO audit (position, record, hash) VALUES (?, ?, ?)"));
   return std::make_unique<SqliteLog>(
       Connections{std::move(lock), std::move(append), std::move(read), std::move(upkeep)},
       std::move(insert), std::move(insert_audit));

@@ -398,6 +398,70 @@ TEST_F(StoreTest, WritesThatWaitTogetherShareOneAppend) {
   EXPECT_EQ(revisions, (std::vector<Revision>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
 }
 
+// Stops in the append that has as many changes as it is told, and then refuses it.
+class StoppingLog final : public FakeLog {
+ public:
+  struct Stop {
+    size_t changes = 2;
+    std::promise<void> entered;
+    std::promise<void> leave;
+  };
+  explicit StoppingLog(std::shared_ptr<Stop> stop) : stop_(std::move(stop)) {}
+  Status append(std::span<const Change> changes, std::span<const AuditRow> audit) override {
+    if (changes.size() != stop_->changes) return FakeLog::append(changes, audit);
+    stop_->entered.set_value();
+    stop_->leave.get_future().wait();
+    return Error(Code::kResourceExhausted, "the disk is full");
+  }
+
+ private:
+  std::shared_ptr<Stop> stop_;
+};
+
+TEST_F(StoreTest, WhatWasRunUponAFailedAppendIsRunAgainWithoutIt) {
+  const auto stop = std::make_shared<StoppingLog::Stop>();
+  auto store = *Store::open(std::make_unique<StoppingLog>(stop), clock_, {});
+  std::promise<void> entered;
+  std::promise<void> leave;
+  store->write_async(
+      "account/test",
+      [&](Transaction&) -> Status {
+        entered.set_value();
+        leave.get_future().wait();
+        return {};
+      },
+      [](const Result<Committed>&) {});
+  entered.get_future().wait();
+  std::atomic<int> refused = 0;
+  for (const char* name : {"a", "b"})
+    store->write_async("account/test", put_tenant(name, "free"),
+                       [&](const Result<Committed>& result) { refused += result ? 0 : 1; });
+  leave.set_value();
+  stop->entered.get_future().wait();
+  // The two are being appended: the next edit sees them.
+  std::vector<bool> saw;
+  std::promise<void> ran;
+  std::promise<Result<Committed>> done;
+  store->write_async(
+      "account/test",
+      [&](Transaction& t) -> Status {
+        saw.push_back(t.snapshot().find<pb::Tenant>("a") != nullptr);
+        if (saw.size() == 1) ran.set_value();
+        t.put(tenant("c", "free"));
+        return {};
+      },
+      [&](Result<Committed> result) { done.set_value(std::move(result)); });
+  ran.get_future().wait();
+  EXPECT_EQ(text_of(*store->snapshot()), "0:") << "nothing is published that is not on disk";
+  stop->leave.set_value();
+  const Result<Committed> third = done.get_future().get();
+  ASSERT_TRUE(third) << third.error().text();
+  EXPECT_EQ(third->revision, 1);
+  EXPECT_EQ(saw, (std::vector<bool>{true, false}));
+  EXPECT_EQ(refused, 2);
+  EXPECT_EQ(text_of(*store->snapshot()), "1: c=free");
+}
+
 TEST_F(StoreTest, AWatcherIsPokedOnceUntilItLooks) {
   std::atomic<int> pokes = 0;
   auto watch = store_->subscribe(0, [&] { ++pokes; });
