@@ -9,6 +9,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include <charconv>
 #include <mutex>
 #include <unordered_map>
 
@@ -16,6 +17,7 @@
 #include "machine/certificates/authority.h"
 #include "server/grpc_acceptor.h"
 #include "server/grpc_status.h"
+#include "server/taken_back.h"
 
 namespace frameworks {
 namespace {
@@ -72,8 +74,8 @@ class CallTable {
   CallTable(ApiServing api, const GrpcLimits& bounds) : serving(api), limits(bounds) {
     for (const auto& method : serving.api.methods()) {
       const bool stream = method->stream != nullptr;
-      entries_["/" + method->name] = {
-          method.get(), &serving.metrics.series(method->name, "grpc", stream)};
+      entries_["/" + method->name] = {method.get(),
+                                      &serving.metrics.series(method->name, "grpc", stream)};
     }
   }
   // The path is "/frameworks.v1.Fleet/Get"; null: no such method.
@@ -86,6 +88,7 @@ class CallTable {
   const GrpcLimits limits;
   std::atomic<int> calls{0};  // that are open
   std::atomic<int> streams{0};
+  TakenBack taken_back;
 
  private:
   std::unordered_map<std::string, Entry, TextHash, std::equal_to<>> entries_;
@@ -103,6 +106,7 @@ class Call final : public grpc::ServerGenericBidiReactor,
 
   void begin(const grpc::GenericCallbackServerContext& context) {
     self_ = shared_from_this();
+    context_ = &context;
     const std::string& path = context.method();
     const CallTable::Entry* entry = table_.find(path);
     if (entry == nullptr) {
@@ -123,7 +127,8 @@ class Call final : public grpc::ServerGenericBidiReactor,
   }
 
   void OnReadDone(bool ok) override {
-    if (!ok) return finish(Error(Code::kInvalidArgument, "no request was sent"));
+    if (!ok) return take_back("no request was sent");
+    was_read_ = true;
     request_.reset(method_->request->New());
     if (!parse(bytes_, *request_))
       return finish(
@@ -147,7 +152,10 @@ class Call final : public grpc::ServerGenericBidiReactor,
     table_.serving.streams.post([self = shared_from_this()] { self->pump(); });
   }
 
-  void OnCancel() override { finish(Error(Code::kCancelled, "cancelled")); }
+  void OnCancel() override {
+    if (!was_read_) return take_back("cancelled");
+    finish(Error(Code::kCancelled, "cancelled"));
+  }
 
   // The stream goes here and not with this object: the last to hold that may be a poke, and a
   // stream must not be destroyed in its own poke.
@@ -162,6 +170,19 @@ class Call final : public grpc::ServerGenericBidiReactor,
   }
 
  private:
+  // There was no request to read, or the caller did not wait for that.
+  void take_back(const char* why) {
+    if (!is_taken_back_.exchange(true)) {
+      const std::string peer = context_->peer();
+      if (table_.taken_back.note(peer, system_clock().mono())) {
+        const bool cut = cut_connection(peer_address(peer), peer_port(peer));
+        spdlog::warn("gRPC: {}: more than {} requests a second were taken back: {}", peer,
+                     TakenBack::kMost, cut ? "the connection is cut" : "it is gone already");
+      }
+    }
+    finish(Error(Code::kCancelled, why));
+  }
+
   Status admit(const grpc::GenericCallbackServerContext& context) {
     const auto& metadata = context.client_metadata();
     const auto header = metadata.find("authorization");
@@ -254,6 +275,9 @@ class Call final : public grpc::ServerGenericBidiReactor,
   }
 
   CallTable& table_;
+  const grpc::GenericCallbackServerContext* context_ = nullptr;  // until OnDone()
+  std::atomic<bool> was_read_{false};
+  std::atomic<bool> is_taken_back_{false};
   const Method* method_ = nullptr;
   CallSeries* calls_ = nullptr;
   std::atomic<int>* counted_ = nullptr;
@@ -361,6 +385,13 @@ std::string peer_address(std::string_view peer) {
   for (const std::string_view bracket : {"%5B", "%5D", "[", "]"})
     if (const size_t at = out.find(bracket); at != std::string::npos) out.erase(at, bracket.size());
   return out;
+}
+
+int peer_port(std::string_view peer) {
+  int port = 0;
+  const std::string_view text = peer.substr(peer.rfind(':') + 1);
+  std::from_chars(text.data(), text.data() + text.size(), port);
+  return port;
 }
 
 Result<std::unique_ptr<GrpcTransport>> GrpcTransport::start(const std::string& address,

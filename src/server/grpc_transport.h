@@ -60,6 +60,7 @@ class GrpcTransport {
 
 // The address in gRPC's name of a peer: "192.0.2.1" of "ipv4:192.0.2.1:4711".
 std::string peer_address(std::string_view peer);
+int peer_port(std::string_view peer);
 
 // The node named by the caller's verified certificate; empty when there is none.
 std::string node_of(const grpc::ServerContextBase& context);

@@ -132,9 +132,9 @@ class LogFiller {
     out.after = Resource(*kind, std::move(message));
     out.revision = out.after.metadata().revision();
     const auto& updated = out.after.metadata().update_time();
-    out.time = WallTime{std::chrono::seconds(updated.seconds()) +
-                        std::chrono::duration_cast<WallTime::duration>(
-                            std::chrono::nanoseconds(updated.nanos()))};
+    out.time = WallTime{
+        std::chrono::seconds(updated.seconds()) +
+        std::chrono::duration_cast<WallTime::duration>(std::chrono::nanoseconds(updated.nanos()))};
     out.actor = kActor;
     out.key = out.after.key();
     if (out.key != ResourceKey{object.kind(), object.tenant(), object.name()})
@@ -176,10 +176,11 @@ Result<Restored> fill(ArchiveReader& reader, const RestoreRequest& request, cons
   ASSIGN_OR_RETURN(const auto log, open_log(folder, request.store, {.gaps = true}));
   ASSIGN_OR_RETURN(const Snapshot present, log->load());
   if (present.revision() != 0)
-    return Error(Code::kFailedPrecondition,
-                 fmt::format("the database holds a fleet already, at revision {}: name another one, "
-                             "or, if it may go, take it away with DROP SCHEMA frameworks CASCADE",
-                             present.revision()));
+    return Error(
+        Code::kFailedPrecondition,
+        fmt::format("the database holds a fleet already, at revision {}: name another one, "
+                    "or, if it may go, take it away with DROP SCHEMA frameworks CASCADE",
+                    present.revision()));
   LogFiller filler(*log, header);
   int64_t records = 0;
   while (true) {
@@ -189,15 +190,16 @@ Result<Restored> fill(ArchiveReader& reader, const RestoreRequest& request, cons
       RETURN_IF_ERROR(take_file(folder, record->file()));
     } else {
       RETURN_IF_ERROR(filler.take(*record));
-      if (++records % 10'000 == 0) progress(revision_of(reader.audit().head().position),
-                                            header.revision());
+      if (++records % 10'000 == 0)
+        progress(revision_of(reader.audit().head().position), header.revision());
     }
   }
   if (!reader.audit_problem().empty() && !request.accept_broken_audit)
-    return Error(Code::kDataLoss,
-                 fmt::format("the audit log in the archive is not as it was written: {}: to restore "
-                             "it as it is, give --accept-broken-audit",
-                             reader.audit_problem()));
+    return Error(
+        Code::kDataLoss,
+        fmt::format("the audit log in the archive is not as it was written: {}: to restore "
+                    "it as it is, give --accept-broken-audit",
+                    reader.audit_problem()));
   RETURN_IF_ERROR(filler.end());
   const pb::ArchiveEnd& counts = reader.counts();
   return Restored{header.revision(), counts.files(), counts.objects(), counts.audit_rows()};
@@ -210,10 +212,11 @@ Status check(const fs::path& folder, const std::string& store, const Restored& r
   int64_t objects = 0;
   for (const Kind& kind : all_kinds()) objects += static_cast<int64_t>(snapshot.count(kind));
   if (snapshot.revision() != restored.revision || objects != restored.objects)
-    return Error(Code::kInternal,
-                 fmt::format("what was restored has {} resources at revision {}, the archive has {} "
-                             "at {}",
-                             objects, snapshot.revision(), restored.objects, restored.revision));
+    return Error(
+        Code::kInternal,
+        fmt::format("what was restored has {} resources at revision {}, the archive has {} "
+                    "at {}",
+                    objects, snapshot.revision(), restored.objects, restored.revision));
   return {};
 }
 

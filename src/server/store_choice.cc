@@ -24,8 +24,7 @@ Status choose_store(const std::string& file, std::string& store) {
   return {};
 }
 
-Result<std::unique_ptr<Log>> open_log(const std::filesystem::path& state,
-                                      const std::string& store,
+Result<std::unique_ptr<Log>> open_log(const std::filesystem::path& state, const std::string& store,
                                       const PostgresLogOptions& options) {
   if (store.empty()) return open_sqlite_log((state / "fleet.db").string());
   ASSIGN_OR_RETURN(const std::string shown, without_password(store));

@@ -10,8 +10,8 @@
 
 namespace frameworks {
 
-// Fills `store` from the file or from FRAMEWORKS_STORE where it is empty; it stays empty: the file in
-// the state folder. kInvalidArgument: it has a password in it, and everybody on this host sees a
+// Fills `store` from the file or from FRAMEWORKS_STORE where it is empty; it stays empty: the file
+// in the state folder. kInvalidArgument: it has a password in it, and everybody on this host sees a
 // process's arguments.
 Status choose_store(const std::string& file, std::string& store);
 
