@@ -7,7 +7,7 @@
 # everything that knows the protos. All such targets therefore share one set of definitions. A file
 # still includes what it uses: tools/check-includes builds without the precompiled header.
 option(FW_PRECOMPILE "Precompile common headers" ON)
-set(FW_COLD "^(fw_cli|frameworks|fw_hostd|frameworks-hostd|fw_precompiled_cold)$")
+set(FW_COLD "^(fw_cli|frameworks|frameworks-agent|quartermaster|fw_hostd|frameworks-hostd|fw_precompiled_cold)$")
 add_library(fw_definitions INTERFACE)
 foreach(library fmt::fmt spdlog::spdlog Boost::json Boost::url GTest::gtest)
   target_compile_definitions(fw_definitions INTERFACE
