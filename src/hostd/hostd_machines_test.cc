@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <csignal>
 #include <future>
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
@@ -23,6 +25,14 @@
 
 namespace frameworks::hostd {
 namespace {
+
+bool listens(const std::filesystem::path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.string().copy(address.sun_path, sizeof address.sun_path - 1);
+  const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
 
 using provisioning::Machines;
 using std::chrono::milliseconds;
@@ -82,7 +92,7 @@ class Instance final : public provisioning::MachinesUnderTest {
                         .cgroups = {}});
     CHECK(started.has_value());
     daemon_ = *started;
-    CHECK(wait_until([&] { return fs::exists(socket(), ignored); }));
+    CHECK(wait_until([&] { return listens(socket()); }));  // the file is there before that
   }
   void kill_daemon() {
     CHECK(send_signal(daemon_, SIGKILL).has_value());
