@@ -59,15 +59,18 @@ Result<std::unique_ptr<Agent>> Agent::start(AgentOptions options, NodeDrivers dr
   agent->plan_->restore();
   if (!agent->options_.media_listen.empty()) {
     ASSIGN_OR_RETURN(agent->media_,
-                     MediaAuthority::start(agent->options_.media_listen, agent->tenancy_,
-                                           [self] { return self->status_json(); }));
+                     MediaAuthority::start(
+                         agent->options_.media_listen, agent->tenancy_,
+                         [self] { return self->status_json(); }, &agent->checks_->passive()));
   }
+  agent->reach_ = ReachDesk::start(clock);
   agent->applier_ = std::jthread([self](const std::stop_token& stop) { self->apply_loop(stop); });
   return agent;
 }
 
 Agent::~Agent() {
   applier_ = {};  // stops and joins
+  reach_ = nullptr;
   media_ = nullptr;
   checks_ = nullptr;
 }
@@ -159,18 +162,19 @@ Error Agent::serve(Link& link, const std::stop_token& stop) {
   const Error broken(Code::kUnknown, "");
   if (!say_hello(link)) return broken;
   const MonoTime begin = clock_.mono();
-  MonoTime next_beat = begin;
+  next_beat_ = begin;
   for (int64_t sequence = 0; !stop.stop_requested();) {
     Mailbox mail;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, stop, std::max<Duration>(next_beat - clock_.mono(), Duration::zero()),
-                        [&] {
-                          return mailbox_.ended || !mailbox_.received.empty() ||
-                                 !mailbox_.acks.empty() || !mailbox_.checks.empty();
-                        });
-      mail = std::exchange(
-          mailbox_, Mailbox{.received = {}, .acks = {}, .checks = {}, .ended = mailbox_.ended});
+      changed_.wait_for(
+          lock, stop, std::max<Duration>(next_beat_ - clock_.mono(), Duration::zero()), [&] {
+            return mailbox_.ended || !mailbox_.received.empty() || !mailbox_.acks.empty() ||
+                   !mailbox_.checks.empty() || !mailbox_.probed.empty();
+          });
+      Mailbox empty;
+      empty.ended = mailbox_.ended;
+      mail = std::exchange(mailbox_, std::move(empty));
     }
     for (pb::ServerMessage& message : mail.received) handle(std::move(message));
     if (mail.ended) return broken;
@@ -178,14 +182,25 @@ Error Agent::serve(Link& link, const std::stop_token& stop) {
     const MonoTime now = clock_.mono();
     if (!welcomed_ && now - begin > kWelcomeTimeout)
       return {Code::kDeadlineExceeded, "the server does not greet"};
-    if (now >= next_beat) {
-      pb::AgentMessage message;
-      message.mutable_heartbeat()->set_sequence(++sequence);
-      if (!link.write(message)) return broken;
-      next_beat = now + heartbeat_interval_;
+    if (now >= next_beat_) {
+      if (!send_heartbeat(link, ++sequence)) return broken;
+      next_beat_ = now + heartbeat_interval_;
     }
   }
   return {Code::kCancelled, "stopped"};
+}
+
+bool Agent::send_heartbeat(Link& link, int64_t sequence) {
+  pb::AgentMessage message;
+  pb::Heartbeat& heartbeat = *message.mutable_heartbeat();
+  heartbeat.set_sequence(sequence);
+  const auto now = std::chrono::duration_cast<milliseconds>(clock_.wall().time_since_epoch());
+  heartbeat.mutable_time()->set_seconds(now / seconds(1));
+  heartbeat.mutable_time()->set_nanos(static_cast<int32_t>((now % seconds(1)).count() * 1'000'000));
+  // What a simulated node's host does is not the node's load.
+  if (!options_.simulated)
+    if (auto load = load_.measure(clock_.mono()); load) *heartbeat.mutable_load() = *load;
+  return link.write(message);
 }
 
 bool Agent::say_hello(Link& link) {
@@ -217,6 +232,11 @@ bool Agent::send_reports(Link& link, Mailbox& mail) {
     *message.mutable_check() = std::move(report);
     if (!link.write(message)) return false;
   }
+  for (pb::ProbeResult& result : mail.probed) {
+    pb::AgentMessage message;
+    *message.mutable_probed() = std::move(result);
+    if (!link.write(message)) return false;
+  }
   return true;
 }
 
@@ -237,8 +257,7 @@ bool Agent::renew_if_due(Link& link) {
 
 void Agent::handle(pb::ServerMessage message) {
   if (message.has_welcome()) {
-    const Duration interval = duration_of(message.welcome().heartbeat_interval());
-    heartbeat_interval_ = std::clamp<Duration>(interval, milliseconds(100), seconds(60));
+    set_interval(message.welcome());
     welcomed_ = true;
     connected_ = true;
     last_complaint_.clear();
@@ -249,12 +268,38 @@ void Agent::handle(pb::ServerMessage message) {
       updates_.push_back(std::move(*message.mutable_plan()));
     }
     changed_.notify_all();
+  } else if (message.has_settings()) {
+    set_interval(message.settings());
+  } else if (message.has_probe()) {
+    look_for(message.probe());
   } else if (message.has_renewed()) {
     if (auto stored = identity_->store(message.renewed().certificate(), ""); stored)
       spdlog::info("certificate renewed; in use from the next connection on");
     else
       spdlog::error("renew: {}", stored.error().text());
   }
+}
+
+void Agent::set_interval(const pb::Welcome& welcome) {
+  const Duration interval = duration_of(welcome.heartbeat_interval());
+  heartbeat_interval_ = std::clamp<Duration>(interval, milliseconds(100), seconds(60));
+  // A shorter one holds at once: the server counts from now on.
+  next_beat_ = std::min(next_beat_, clock_.mono() + heartbeat_interval_);
+}
+
+void Agent::look_for(const pb::ProbePeer& probe) {
+  pb::ProbeResult result;
+  result.set_node(probe.node());
+  result.set_id(probe.id());
+  auto answer = [this, result](const Reach& reach) mutable {
+    result.set_reachable(reach.reachable);
+    result.set_message(reach.how);
+    post([&](Mailbox& mail) { mail.probed.push_back(std::move(result)); });
+  };
+  // A simulated node stands in no network of its own.
+  if (options_.simulated) return answer({false, "simulated"});
+  reach_->look({probe.targets().begin(), probe.targets().end()}, duration_of(probe.timeout()),
+               answer);
 }
 
 void Agent::apply_loop(const std::stop_token& stop) {

@@ -21,8 +21,10 @@
 #include "agent/identity.h"
 #include "agent/link.h"
 #include "agent/media_authority.h"
+#include "agent/node_load.h"
 #include "agent/plan.h"
 #include "agent/tenancy.h"
+#include "base/reach.h"
 
 namespace frameworks {
 
@@ -63,6 +65,7 @@ class Agent {
     std::deque<pb::ServerMessage> received;
     std::deque<pb::PlanAck> acks;
     std::map<std::pair<std::string, std::string>, pb::CheckReport> checks;  // newest of each
+    std::deque<pb::ProbeResult> probed;
     bool ended = false;
   };
   Agent(AgentOptions options, Clock& clock) : options_(std::move(options)), clock_(clock) {}
@@ -74,7 +77,10 @@ class Agent {
   bool say_hello(Link& link);
   bool send_reports(Link& link, Mailbox& mail);
   bool renew_if_due(Link& link);
+  bool send_heartbeat(Link& link, int64_t sequence);
   void handle(pb::ServerMessage message);
+  void set_interval(const pb::Welcome& welcome);
+  void look_for(const pb::ProbePeer& probe);
   void apply_loop(const std::stop_token& stop);
   void post(const std::function<void(Mailbox&)>& change);
 
@@ -85,6 +91,8 @@ class Agent {
   std::unique_ptr<Checks> checks_;
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<MediaAuthority> media_;
+  LoadMeter load_;
+  std::unique_ptr<ReachDesk> reach_;
 
   std::mutex mutex_;  // guards what follows, up to `changed_`
   Mailbox mailbox_;
@@ -95,6 +103,7 @@ class Agent {
   std::atomic<int64_t> last_contact_ =
       0;  // when the connection was lost, as MonoTime in ns; 0: never
   Duration heartbeat_interval_ = std::chrono::seconds(1);
+  MonoTime next_beat_{};
   MonoTime renew_not_before_{};
   std::string refused_token_;  // the token that was refused last, not to be tried again
   std::string last_complaint_;

@@ -23,9 +23,11 @@ bool CheckState::count(const ProbeOutcome& outcome) {
   in_a_row_ = in_a_row_ > 0 && last_ == outcome.healthy ? in_a_row_ + 1 : 1;
   last_ = outcome.healthy;
   const bool enough = in_a_row_ >= (outcome.healthy ? rise_ : fall_);
-  if (!enough || (known_ && healthy_ == outcome.healthy)) return false;
+  if (!enough || (known_ && healthy_ == outcome.healthy && degraded_ == outcome.degraded))
+    return false;
   known_ = true;
   healthy_ = outcome.healthy;
+  degraded_ = outcome.degraded;
   reason_ = outcome.reason;
   return true;
 }
@@ -45,6 +47,7 @@ Checks::~Checks() {
 }
 
 void Checks::set(const pb::ChecksSection& section) {
+  passive_.set(section);
   auto copy = std::make_unique<pb::ChecksSection>(section);
   fresh_.with([&](auto& fresh) { fresh = std::move(copy); });
   eventfd_write(wake_.get(), 1);
@@ -77,7 +80,8 @@ void Checks::adopt(const pb::ChecksSection& section) {
           present->second.probe.SerializeAsString() == probe.SerializeAsString()) {
         next.emplace(key, std::move(present->second));
       } else {
-        next.emplace(key, Check{probe, CheckState(probe.rise(), probe.fall()), now, nullptr});
+        next.emplace(key, Check{probe, CheckState(probe.rise(), probe.fall()), now, nullptr,
+                                instance.from_outside()});
       }
     }
   }
@@ -96,7 +100,7 @@ MonoTime Checks::advance() {
     const MonoTime now = clock_.mono();
     if (check.attempt == nullptr && check.due <= now) {
       check.due = now + interval_of(check.probe);
-      check.attempt = prober_->start(check.probe, now);
+      check.attempt = start(key, check, now);
     }
     if (check.attempt != nullptr)
       if (const auto outcome = check.attempt->step(now); outcome) {
@@ -108,6 +112,11 @@ MonoTime Checks::advance() {
   return next;
 }
 
+std::unique_ptr<ProbeAttempt> Checks::start(const Key& key, const Check& check, MonoTime now) {
+  if (check.probe.type() != pb::CHECK_TYPE_PASSIVE) return prober_->start(check.probe, now);
+  return passive_.start(key.first, key.second, interval_of(check.probe));
+}
+
 void Checks::finish(const Key& key, Check& check, const ProbeOutcome& outcome, MonoTime now) {
   check.due = std::max(check.due, now);
   if (!check.state.count(outcome)) return;
@@ -115,6 +124,8 @@ void Checks::finish(const Key& key, Check& check, const ProbeOutcome& outcome, M
   report.set_instance(key.first);
   report.set_check(key.second);
   report.set_healthy(check.state.healthy());
+  report.set_degraded(check.state.degraded());
+  report.set_from_outside(check.from_outside);
   report.set_reason(check.state.reason());
   verdicts_.with([&](auto& verdicts) { verdicts[key] = report; });
   report_(report);

@@ -1,8 +1,8 @@
 // Health checks of the node's instances, all on one thread.
 //
-// A check is told of when it has its first result and when it changes between healthy and not:
-// `rise` successes in a row make it healthy, `fall` failures in a row make it fail. A check whose
-// probe stays the same keeps its state when the plan changes.
+// A check is told of when it has its first result and when it changes between healthy, degraded and
+// failing: `rise` successes in a row make it healthy, `fall` others in a row make it what the last
+// of them was. A check whose probe stays the same keeps its state when the plan changes.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/passive_checks.h"
 #include "agent/probe.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -27,6 +28,7 @@ class CheckState {
   bool count(const ProbeOutcome& outcome);
   [[nodiscard]] bool known() const { return known_; }
   [[nodiscard]] bool healthy() const { return healthy_; }
+  [[nodiscard]] bool degraded() const { return degraded_; }
   [[nodiscard]] const std::string& reason() const { return reason_; }
 
  private:
@@ -36,6 +38,7 @@ class CheckState {
   bool last_ = false;
   bool known_ = false;
   bool healthy_ = false;
+  bool degraded_ = false;
   std::string reason_;
 };
 
@@ -47,6 +50,8 @@ class Checks {
   ~Checks();  // stops and joins
 
   void set(const pb::ChecksSection& section);
+  // Where services tell of themselves.
+  PassiveChecks& passive() { return passive_; }
   // Of every check that has a verdict.
   [[nodiscard]] std::vector<pb::CheckReport> states() const;
 
@@ -57,6 +62,7 @@ class Checks {
     CheckState state;
     MonoTime due;
     std::unique_ptr<ProbeAttempt> attempt;
+    bool from_outside = false;
   };
   void loop(const std::stop_token& stop);
   void adopt(const pb::ChecksSection& section);
@@ -65,8 +71,11 @@ class Checks {
   void wait(MonoTime until);
   void finish(const Key& key, Check& check, const ProbeOutcome& outcome, MonoTime now);
 
+  std::unique_ptr<ProbeAttempt> start(const Key& key, const Check& check, MonoTime now);
+
   std::unique_ptr<Prober> prober_;
   Clock& clock_;
+  PassiveChecks passive_{clock_};
   std::function<void(const pb::CheckReport&)> report_;
   Locked<std::unique_ptr<pb::ChecksSection>> fresh_;
   Locked<std::map<Key, pb::CheckReport>> verdicts_;

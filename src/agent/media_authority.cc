@@ -32,6 +32,7 @@ using Answer = http::response<http::string_body>;
 struct Site {
   Tenancy& tenancy;
   std::function<std::string()> status;
+  PassiveChecks* passive = nullptr;
   int connections = 0;  // the one thread's own
 };
 
@@ -78,6 +79,24 @@ void answer_question(const http::request<http::string_body>& request, const Ques
   if (!verdict.allowed) spdlog::info("{}: {}", question.refusal, verdict.reason);
 }
 
+// "<instance>/<check>", where the check may have a slash of its own.
+void take_check(const http::request<http::string_body>& request, std::string_view about,
+                PassiveChecks& passive, Answer& answer) {
+  if (request.method() != http::verb::put) {
+    answer.result(http::status::method_not_allowed);
+    answer.set(http::field::allow, "PUT");
+    answer.body() = "PUT only\n";
+    return;
+  }
+  const size_t slash = about.find('/');
+  if (slash == std::string_view::npos) return;
+  const Status told = passive.tell(about.substr(0, slash), about.substr(slash + 1), request.body());
+  answer.result(told                                     ? http::status::ok
+                : told.error().code() == Code::kNotFound ? http::status::not_found
+                                                         : http::status::bad_request);
+  answer.body() = (told ? "noted" : told.error().message()) + "\n";
+}
+
 Answer answer_to(const http::request<http::string_body>& request, const Site& site) {
   Answer answer{http::status::not_found, request.version()};
   answer.set(http::field::content_type, "text/plain");
@@ -87,6 +106,8 @@ Answer answer_to(const http::request<http::string_body>& request, const Site& si
                                       [&](const Question& each) { return each.path == target; });
   if (question != std::end(kQuestions)) {
     answer_question(request, *question, site.tenancy, answer);
+  } else if (target.starts_with("/v1/checks/") && site.passive != nullptr) {
+    take_check(request, target.substr(11), *site.passive, answer);
   } else if (target == "/v1/status" && request.method() == http::verb::get) {
     answer.result(http::status::ok);
     answer.set(http::field::content_type, "application/json");
@@ -151,8 +172,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 class BeastMediaAuthority final : public MediaAuthority {
  public:
   BeastMediaAuthority(const tcp::endpoint& at, Tenancy& tenancy,
-                      std::function<std::string()> status)
-      : site_{tenancy, std::move(status)}, acceptor_(context_, at) {
+                      std::function<std::string()> status, PassiveChecks* passive)
+      : site_{tenancy, std::move(status), passive}, acceptor_(context_, at) {
     accept();
     thread_ = std::jthread([this] { context_.run(); });
   }
@@ -186,13 +207,14 @@ class BeastMediaAuthority final : public MediaAuthority {
 
 Result<std::unique_ptr<MediaAuthority>> MediaAuthority::start(const std::string& listen,
                                                               Tenancy& tenancy,
-                                                              std::function<std::string()> status) {
+                                                              std::function<std::string()> status,
+                                                              PassiveChecks* passive) {
   try {
     const size_t colon = listen.rfind(':');
     const auto address = asio::ip::make_address(listen.substr(0, colon));
     const int port = std::stoi(listen.substr(colon + 1));
     return std::unique_ptr<MediaAuthority>(std::make_unique<BeastMediaAuthority>(
-        tcp::endpoint(address, static_cast<uint16_t>(port)), tenancy, std::move(status)));
+        tcp::endpoint(address, static_cast<uint16_t>(port)), tenancy, std::move(status), passive));
   } catch (const std::exception& failed) {
     return Error(Code::kUnavailable, fmt::format("listen on {}: {}", listen, failed.what()));
   }

@@ -8,6 +8,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "agent/command_probe.h"
+#include "agent/grpc_probe.h"
 #include "base/error.h"
 #include "base/ip.h"
 
@@ -171,6 +173,9 @@ class NetworkProber final : public Prober {
  public:
   std::unique_ptr<ProbeAttempt> start(const pb::InstanceChecks::Probe& probe,
                                       MonoTime now) override {
+    const MonoTime deadline = now + timeout_of(probe);
+    if (probe.type() == pb::CHECK_TYPE_COMMAND) return start_command(probe, deadline);
+    if (probe.type() == pb::CHECK_TYPE_GRPC) return start_grpc_check(probe, deadline);
     return std::make_unique<NetworkAttempt>(probe, now);
   }
 };

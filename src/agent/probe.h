@@ -16,7 +16,8 @@ namespace pb = ::frameworks::v1;
 
 struct ProbeOutcome {
   bool healthy = false;
-  std::string reason;  // one clause
+  std::string reason{};   // one clause
+  bool degraded = false;  // works, but not as it should; not healthy then
 };
 
 class ProbeAttempt {
@@ -37,7 +38,8 @@ class Prober {
                                               MonoTime now) = 0;
 };
 
-// TCP: the connection opens. HTTP/1.1: GET answers with a status below 400.
+// TCP: the connection opens. HTTP/1.1: GET answers with a status below 400. gRPC: grpc_probe.h.
+// Commands: command_probe.h.
 std::unique_ptr<Prober> make_network_prober();
 // Finds everything healthy without looking; for simulated nodes.
 std::unique_ptr<Prober> make_simulated_prober();

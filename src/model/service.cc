@@ -63,28 +63,74 @@ void check_duration(const google::protobuf::Duration& value, const std::string& 
     out.fail(field, "a check's time is above 0s and at most 1h: change it");
 }
 
+bool needs_port(pb::CheckType type) {
+  return type != pb::CHECK_TYPE_COMMAND && type != pb::CHECK_TYPE_PASSIVE;
+}
+
+// What is given for one type of check says nothing for another.
+void validate_type(const pb::Check& check, const std::string& field, Validation& out) {
+  const auto only_for = [&](bool given, pb::CheckType type, const char* what, const char* name) {
+    if (given && check.type() != type)
+      out.fail(fmt::format("{}.{}", field, name),
+               fmt::format("a {} check has no {}: remove it, or set type {}", word(check.type()),
+                           what, word(type)));
+  };
+  only_for(!check.path().empty(), pb::CHECK_TYPE_HTTP, "path", "path");
+  only_for(check.command_size() > 0, pb::CHECK_TYPE_COMMAND, "command", "command");
+  only_for(!check.grpc_service().empty(), pb::CHECK_TYPE_GRPC, "service of gRPC", "grpcService");
+  if (check.type() == pb::CHECK_TYPE_COMMAND) {
+    if (check.command_size() == 0)
+      out.fail(field + ".command", "is missing: give a program and its arguments");
+    else if (!check.command(0).starts_with("/"))
+      out.fail(field + ".command[0]",
+               fmt::format("\"{}\" is no absolute path: no shell looks for it", check.command(0)));
+  }
+  if (needs_port(check.type()) && check.port().empty())
+    out.fail(field + ".port",
+             fmt::format("is missing: a {} check needs a port of the service", word(check.type())));
+  if (!needs_port(check.type()) && check.port().empty() && check.name().empty())
+    out.fail(field + ".name",
+             fmt::format("is missing: give the {} check a name", word(check.type())));
+}
+
+void validate_port_of_check(const pb::ServiceSpec& spec, const pb::Check& check,
+                            const std::string& field, Validation& out) {
+  if (check.port().empty()) return;
+  std::vector<std::string> names;
+  const pb::Port* found = nullptr;
+  for (const pb::Port& port : spec.ports()) {
+    names.push_back(port.name());
+    if (port.name() == check.port()) found = &port;
+  }
+  if (found == nullptr)
+    out.fail(field + ".port", fmt::format("\"{}\" is no port of the service: it has {}",
+                                          check.port(), list_text(names)));
+  else if (needs_port(check.type()) && found->protocol() == pb::PROTOCOL_UDP)
+    out.fail(field + ".port",
+             fmt::format("\"{}\" is a udp port: only tcp ports can be checked", check.port()));
+  if (check.from_other_regions() &&
+      (found == nullptr || found->exposure() != pb::EXPOSURE_PUBLIC || !needs_port(check.type())))
+    out.fail(
+        field + ".fromOtherRegions",
+        "only a public port is reached from other regions: remove it, or choose a public port");
+}
+
 void validate_checks(const pb::ServiceSpec& spec, Validation& out) {
+  std::set<std::string> names;
   for (int i = 0; i < spec.checks_size(); ++i) {
     const pb::Check& check = spec.checks(i);
     const std::string field = fmt::format("spec.checks[{}]", i);
     if (check.has_interval()) check_duration(check.interval(), field + ".interval", out);
     if (check.has_timeout()) check_duration(check.timeout(), field + ".timeout", out);
-    if (!check.path().empty() && check.type() != pb::CHECK_TYPE_HTTP)
-      out.fail(field + ".path", fmt::format("a {} check has no path: remove it, or set type http",
-                                            word(check.type())));
-    if (check.port().empty()) continue;
-    std::vector<std::string> names;
-    const pb::Port* found = nullptr;
-    for (const pb::Port& port : spec.ports()) {
-      names.push_back(port.name());
-      if (port.name() == check.port()) found = &port;
-    }
-    if (found == nullptr)
-      out.fail(field + ".port", fmt::format("\"{}\" is no port of the service: it has {}",
-                                            check.port(), list_text(names)));
-    else if (found->protocol() == pb::PROTOCOL_UDP)
-      out.fail(field + ".port",
-               fmt::format("\"{}\" is a udp port: only tcp ports can be checked", check.port()));
+    // Checks of one port without names are told apart by their types.
+    const std::string name = !check.name().empty()      ? check.name()
+                             : needs_port(check.type()) ? check.port() + "/" + word(check.type())
+                                                        : check.port();
+    if (!name.empty() && !names.insert(name).second)
+      out.fail(field + ".name",
+               fmt::format("\"{}\" names another check already: give one of them a name", name));
+    validate_type(check, field, out);
+    validate_port_of_check(spec, check, field, out);
   }
 }
 

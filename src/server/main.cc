@@ -95,6 +95,13 @@ void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
   app.add_option("--resolver", options.resolver,
                  "ADDRESS:PORT of the DNS resolver that verifies custom domains "
                  "[as /etc/resolv.conf says]");
+  app.add_option(
+      "--notify-webhook", options.webhooks,
+      "URL that is told of incidents by POST, https, or http on this host; @FILE reads it "
+      "from a file, where it holds a secret; may be repeated");
+  app.add_option("--alertmanager", options.alertmanagers,
+                 "URL of an Alertmanager that is told of incidents, e.g. http://127.0.0.1:9093; "
+                 "@FILE as above; may be repeated");
   app.add_option("--log", log, "debug, info, warn or error")->capture_default_str();
 }
 

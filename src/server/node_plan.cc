@@ -110,6 +110,8 @@ std::set<std::string> NodePlans::affected(const Snapshot& after,
     out.merge(tenancy_affected(after, change.before, change.after));
     for (std::string& node : checks_affected(after, change.before, change.after))
       out.insert(std::move(node));
+    for (std::string& node : outside_affected(after, change.before, change.after))
+      out.insert(std::move(node));
   }
   return out;
 }

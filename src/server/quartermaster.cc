@@ -22,19 +22,19 @@
 #include "model/words.h"
 #include "runtime/access/login_desk.h"
 #include "runtime/access/token_desk.h"
-#include "runtime/health/health_monitor.h"
 #include "runtime/tenants/tenant_keeper.h"
 #include "server/agents_service.h"
 #include "server/configure_step.h"
 #include "server/converge_step.h"
 #include "server/derive.h"
+#include "server/fleet_health.h"
 #include "server/handlers.h"
 #include "server/node_plan.h"
 #include "server/provision_step.h"
 #include "server/replica.h"
-#include "server/store_choice.h"
 #include "server/rest_server.h"
 #include "server/secret_keys.h"
+#include "server/store_choice.h"
 #include "server/unfinished.h"
 
 namespace frameworks {
@@ -109,6 +109,8 @@ class Server final : public Quartermaster {
     grpc_.reset();
     if (lease_) lease_->stop();
     tenants_.reset();
+    if (health_) health_->keep_incidents(nullptr);
+    if (health_) health_->ask_by(nullptr);
     operations_.reset();
   }
 
@@ -198,22 +200,22 @@ class Server final : public Quartermaster {
   }
 
   Status watch_nodes() {
-    HealthTimes times;
-    times.interval = options_.heartbeat;
-    ASSIGN_OR_RETURN(health_, HealthMonitor::start(*store_, clock_, times, others_lease()));
+    FleetHealth::Options health;
+    health.heartbeat = options_.heartbeat;
+    health.lease = others_lease();
+    health.simulated = options_.simulated;
+    health.webhooks = options_.webhooks;
+    health.alertmanagers = options_.alertmanagers;
+    ASSIGN_OR_RETURN(health_, FleetHealth::start(*store_, clock_, *web_, health));
     Sessions::Options options;
     options.heartbeat = options_.heartbeat;
     options.server = lease_->server();
     if (is_shared_)
       options.report_of = [this](const std::string& server) { return lease_->report_of(server); };
     options.sign = signer();
-    options.on_alive = [this](const std::string& node) {
-      if (!is_unplugged(node)) health_->heartbeat(node);
-    };
-    options.on_check = [this](const std::string& node, const pb::CheckReport& report) {
-      if (!is_unplugged(node)) health_->report(node, report);
-    };
+    health_->listen(options, [this](const std::string& node) { return is_unplugged(node); });
     ASSIGN_OR_RETURN(sessions_, Sessions::start(*store_, clock_, plans_, std::move(options)));
+    health_->ask_by(sessions_.get());
     lease_->set_report([this] { return sessions_->report(); });
     desk_ = std::make_unique<JoinDesk>(*store_, clock_, signer(), authority_->certificate_pem());
     return {};
@@ -273,6 +275,7 @@ class Server final : public Quartermaster {
     fenced_ = std::make_unique<FencedStore>(*store_, *lease_);
     lease_->on_change([this](bool held) {
       tenants_.reset();
+      health_->keep_incidents(held ? fenced_.get() : nullptr);
       if (!held) return;
       TenantKeeper::Options options;
       options.wake_operations = [this] { operations_->wake(); };
@@ -316,18 +319,9 @@ class Server final : public Quartermaster {
   }
 
   void add_methods() {
-    const Fleet fleet{*store_,
-                      clock_,
-                      plans_,
-                      *sessions_,
-                      *operations_,
-                      *machines_,
-                      *txt_,
-                      options_.simulated,
-                      clock_.wall(),
-                      *contexts_,
-                      *token_desk_,
-                      seal_};
+    const Fleet fleet{*store_,       clock_,     plans_,       *sessions_,
+                      *operations_,  *machines_, *txt_,        options_.simulated,
+                      clock_.wall(), *contexts_, *token_desk_, seal_};
     add_fleet_methods(api_, fleet);
     add_account_methods(api_, fleet);
     add_login_methods(api_, fleet, *login_desk_);
@@ -344,6 +338,7 @@ class Server final : public Quartermaster {
 
   void add_metrics() {
     using Samples = std::vector<Metrics::Sample>;
+    health_->add_metrics(metrics_);
     metrics_.add("quartermaster_revision", [this] {
       return Samples{{"", static_cast<double>(store_->revision())}};
     });
@@ -469,7 +464,7 @@ class Server final : public Quartermaster {
   std::unique_ptr<TokenDesk> token_desk_;
   std::unique_ptr<ContextDirectory> contexts_;
   std::unique_ptr<LoginDesk> login_desk_;
-  std::unique_ptr<HealthMonitor> health_;
+  std::unique_ptr<FleetHealth> health_;
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<JoinDesk> desk_;
   std::unique_ptr<provisioning::Machines> machines_;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -40,6 +41,9 @@ struct QuartermasterOptions {
   // "address:port" that is asked for the TXT records of custom domains; empty: as /etc/resolv.conf
   // says.
   std::string resolver;
+  // Who is told of incidents: URLs, or "@FILE" with one in it (see runtime/health/notice.h).
+  std::vector<std::string> webhooks;
+  std::vector<std::string> alertmanagers;
   // In place of the DNS, for tests; outlives the server.
   TxtResolver* txt = nullptr;
 };

@@ -1,9 +1,9 @@
 #include "runtime/health/health_monitor.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/util/time_util.h>
 
 #include <map>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -11,178 +11,165 @@
 #include "base/log.h"
 #include "model/words.h"
 #include "runtime/health/checks_plan.h"
+#include "runtime/health/health_write.h"
+#include "runtime/health/peer_choice.h"
+#include "runtime/health/report_check.h"
 
 namespace frameworks {
 namespace {
 
 constexpr const char* kActor = "system/health";
-
-struct CheckState {
-  bool healthy = false;
-  std::string reason;
-};
-using ReportsByCheck = std::map<std::string, CheckState>;
-
-// Everything the monitor knows beyond the store; shared with writes that are under way.
-struct Known {
-  Known(HealthTimes times, MonoTime start) : nodes(times, start) {}
-  NodeHealthTable nodes;  // that this server judges
-  // Of every node of the store, the server of its stream.
-  std::map<std::string, std::string, std::less<>> servers;
-  std::map<std::string, std::string, std::less<>> reasons;     // by node
-  std::map<std::string, ReportsByCheck, std::less<>> reports;  // by instance
-};
-
-struct Verdict {
-  pb::Health state = pb::HEALTH_UNKNOWN;
-  std::string reason;
-};
-
-google::protobuf::Timestamp timestamp(WallTime time) {
-  return google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
-}
-
-// The state of an instance whose node answers.
-Verdict judge(const pb::InstanceChecks& checks, const ReportsByCheck* reports) {
-  if (checks.probes().empty())
-    return {pb::HEALTH_HEALTHY, "its node is healthy; no checks declared"};
-  std::string waiting;
-  for (const auto& probe : checks.probes()) {
-    const auto at =
-        reports == nullptr ? ReportsByCheck::const_iterator{} : reports->find(probe.name());
-    if (reports == nullptr || at == reports->end()) {
-      waiting = fmt::format("check {} has not reported yet", probe.name());
-    } else if (!at->second.healthy) {
-      return {pb::HEALTH_DOWN, fmt::format("check {}: {}", probe.name(), at->second.reason)};
-    }
-  }
-  if (!waiting.empty()) return {pb::HEALTH_UNKNOWN, waiting};
-  return {pb::HEALTH_HEALTHY, "all checks pass"};
-}
-
-// Sets state and reason in a status that has both and `since`; false when nothing changed.
-template <typename Status>
-bool set_state(Status& status, const Verdict& verdict, WallTime now) {
-  if (status.state() == verdict.state && status.reason() == verdict.reason) return false;
-  if (status.state() != verdict.state) *status.mutable_since() = timestamp(now);
-  status.set_state(verdict.state);
-  status.set_reason(verdict.reason);
-  return true;
-}
-
-// On what ground this server judges a node; holds when the transaction sees the same.
-struct Competence {
-  std::string server;  // of the node's stream
-  Edit fence;          // null: that is this server, or it is alone
-  bool is_sole = false;
-
-  [[nodiscard]] bool holds(Transaction& transaction, const pb::Node& node) const {
-    if (is_sole) return true;
-    return node.status().agent().server() == server && (fence == nullptr || fence(transaction));
-  }
-};
-
-// Writes the health of a node and of its instances as it is known now. Runs on the store's writer.
-class HealthWrite {
- public:
-  HealthWrite(Transaction& transaction, std::shared_ptr<Locked<Known>> known)
-      : transaction_(transaction), known_(std::move(known)) {}
-
-  void write(const std::string& name, const Competence& competence) {
-    const auto* stored = transaction_.snapshot().find<pb::Node>(name);
-    if (stored == nullptr || !competence.holds(transaction_, *stored)) return;
-    pb::Node node = *stored;
-    const Verdict verdict = known_->with([&](Known& known) {
-      const auto reason = known.reasons.find(name);
-      return Verdict{known.nodes.state(name),
-                     reason == known.reasons.end() ? std::string() : reason->second};
-    });
-    if (verdict.state == pb::HEALTH_UNSPECIFIED) return;  // not judged by this server after all
-    if (verdict.state != pb::HEALTH_UNKNOWN && !verdict.reason.empty() &&
-        set_state(*node.mutable_status()->mutable_health(), verdict, transaction_.time()))
-      transaction_.put(node);
-    for (const auto& instance : transaction_.snapshot().find_by<pb::Instance>("node", name))
-      write_instance(node, *instance, verdict.state);
-  }
-
- private:
-  void write_instance(const pb::Node& node, const pb::Instance& stored, pb::Health node_state) {
-    pb::Instance instance = stored;
-    const Verdict verdict = verdict_of(node, stored, node_state);
-    // Without every check's report (as after a restart of the server) the last word stands, unless
-    // it blamed the node.
-    const bool blamed_node = stored.status().reason().starts_with("node ");
-    if (verdict.state == pb::HEALTH_UNKNOWN && stored.status().state() != pb::HEALTH_UNSPECIFIED &&
-        !blamed_node)
-      return;
-    if (set_state(*instance.mutable_status(), verdict, transaction_.time()))
-      transaction_.put(std::move(instance));
-  }
-
-  Verdict verdict_of(const pb::Node& node, const pb::Instance& instance, pb::Health node_state) {
-    const std::string& name = node.metadata().name();
-    if (node_state == pb::HEALTH_DOWN)
-      return {pb::HEALTH_DOWN, fmt::format("node {} is down", name)};
-    if (node_state != pb::HEALTH_HEALTHY && node_state != pb::HEALTH_SUSPECT)
-      return {pb::HEALTH_UNKNOWN, fmt::format("node {} has not been heard yet", name)};
-    const auto checks = plan_instance_checks(transaction_.snapshot(), node, instance);
-    return known_->with([&](Known& known) {
-      const auto reports = known.reports.find(instance.metadata().name());
-      return judge(checks, reports == known.reports.end() ? nullptr : &reports->second);
-    });
-  }
-
-  Transaction& transaction_;
-  std::shared_ptr<Locked<Known>> known_;
-};
+// Silent nodes that are looked for in one step: a server that loses thousands at once asks for the
+// others in the next ones.
+constexpr size_t kProbesAtOnce = 64;
+// Of so many nodes that answer the peers are chosen.
+constexpr size_t kCandidates = 64;
+// Questions without an answer that are remembered.
+constexpr size_t kQuestions = 4096;
+constexpr std::chrono::seconds kRepeatAlarm{30};
 
 class Monitor final : public HealthMonitor {
  public:
-  Monitor(Store& store, Clock& clock, HealthTimes times, const Lease* lease)
+  Monitor(Store& store, Clock& clock, Options options)
       : store_(store),
         clock_(clock),
-        times_(times),
-        lease_(lease),
-        known_(std::make_shared<Locked<Known>>(times, clock.mono())) {}
+        options_(std::move(options)),
+        lease_(options_.lease),
+        known_(std::make_shared<Locked<KnownHealth>>(options_.times, clock.mono())) {}
 
-  ~Monitor() override {
+  ~Monitor() override { stop(); }
+
+  void stop() override {
     thread_.request_stop();
     if (thread_.joinable()) thread_.join();
   }
 
   Status begin() {
     RETURN_IF_ERROR(resubscribe());
-    thread_ = std::jthread([this](std::stop_token stop) { watch(stop); });
+    if (options_.has_thread)
+      thread_ = std::jthread([this](std::stop_token stop) {
+        while (clock_.sleep_for(options_.times.tick(), stop)) step();
+      });
     return {};
   }
 
   void heartbeat(std::string_view node) override {
-    apply(known_->with([&](Known& known) { return known.nodes.heartbeat(node, clock_.mono()); }));
+    apply(known_->with(
+        [&](KnownHealth& known) { return known.nodes.heartbeat(node, clock_.mono()); }));
+  }
+
+  void heartbeat(std::string_view node, const pb::Heartbeat& heartbeat) override {
+    this->heartbeat(node);
+    if (!heartbeat.has_load() && !heartbeat.has_time()) return;
+    const WallTime now = clock_.wall();
+    const bool changed = known_->with([&](KnownHealth& known) {
+      const auto facts = known.facts.find(node);
+      if (facts == known.facts.end() || known.nodes.state(node) == pb::HEALTH_UNSPECIFIED)
+        return false;
+      auto at = known.conditions.find(node);
+      if (at == known.conditions.end()) at = known.conditions.emplace(node, NodeCondition()).first;
+      if (!at->second.take(heartbeat, facts->second.bandwidth_mbps, now)) return false;
+      const std::string complaint = at->second.complaint();
+      spdlog::info("health: node {}: {}", node, complaint.empty() ? "all is well" : complaint);
+      return true;
+    });
+    if (changed) write(std::string(node));
+  }
+
+  void expect(std::string_view node, Duration interval) override {
+    known_->with([&](KnownHealth& known) { known.nodes.expect(node, interval); });
   }
 
   void report(std::string_view node, const pb::CheckReport& report) override {
-    // Instances are named <service>.<node>.
-    if (!report.instance().ends_with(std::string(".").append(node))) return;
-    known_->with([&](Known& known) {
-      known.reports[report.instance()][report.check()] = {report.healthy(), report.reason()};
+    const SnapshotPtr snapshot = store_.snapshot();
+    const std::string concerned = node_to_judge(*snapshot, std::string(node), report);
+    const bool is_new = known_->with([&](KnownHealth& known) {
+      if (concerned.empty()) {
+        ++known.refused;
+        return false;
+      }
+      CheckWord word = word_of(report);
+      InstanceReports& reports = known.reports[report.instance()];
+      CheckWord& place = report.from_outside()
+                             ? reports.outside[report.check()][std::string(node)]
+                             : reports.own.try_emplace(report.check()).first->second;
+      // The first word counts even if it says what an empty one would.
+      const bool same = place == word && !word.reason.empty();
+      place = std::move(word);
+      return !same;
     });
-    write(std::string(node));
+    if (is_new) write(concerned);
+  }
+
+  void probed(std::string_view peer, const pb::ProbeResult& result) override {
+    apply(known_->with([&](KnownHealth& known) -> std::vector<HealthTransition> {
+      const auto at = known.questions.find(result.id());
+      const bool was_asked = at != known.questions.end() && at->second.node == result.node() &&
+                             at->second.peers.erase(std::string(peer)) == 1;
+      if (!was_asked) return {};
+      if (at->second.peers.empty()) known.questions.erase(at);
+      const std::string how = bounded_text(result.message(), 200);
+      return known.nodes.probed(result.node(), peer, result.reachable(), how, clock_.mono());
+    }));
+  }
+
+  void step() override {
+    follow_store();
+    if (lease_ != nullptr) follow_servers();
+    apply(known_->with([&](KnownHealth& known) { return known.nodes.tick(clock_.mono()); }));
+    look_for_silent();
+    sound_alarm();
+    write_again();
+  }
+
+  Counts counts() const override {
+    return known_->with([](const KnownHealth& known) {
+      return Counts{.held = known.nodes.held(),
+                    .flapping = static_cast<int>(known.flapping.size()),
+                    .asked = known.asked,
+                    .refused = known.refused};
+    });
   }
 
  private:
   Status resubscribe() {
     const SnapshotPtr snapshot = store_.snapshot();
     ASSIGN_OR_RETURN(subscription_, store_.subscribe(snapshot->revision(), [] {}));
-    known_->with([&](Known& known) {
+    known_->with([&](KnownHealth& known) {
       for (const auto& node : snapshot->list<pb::Node>()) {
         const std::string& server = node->status().agent().server();
-        known.servers[node->metadata().name()] = server;
-        if (judges(server))
-          known.nodes.add(node->metadata().name(), node->status().health().state());
+        note_facts(known, *node);
+        if (judges(server)) begin_to_judge(known, *node, std::nullopt);
       }
     });
     return {};
+  }
+
+  static void note_facts(KnownHealth& known, const pb::Node& node) {
+    const std::string& name = node.metadata().name();
+    known.facts[name] = {node.status().agent().server(),
+                         static_cast<double>(node.spec().size().bandwidth_mbps())};
+  }
+
+  // `since`: nothing at the observer's start.
+  static void begin_to_judge(KnownHealth& known, const pb::Node& node,
+                             std::optional<MonoTime> since) {
+    const std::string& name = node.metadata().name();
+    const pb::NodeHealth& health = node.status().health();
+    if (known.nodes.state(name) == pb::HEALTH_UNSPECIFIED &&
+        (health.saturated_size() > 0 || health.state() == pb::HEALTH_DEGRADED))
+      known.conditions[name].restore(health);
+    if (since)
+      known.nodes.add(name, health.state(), *since);
+    else
+      known.nodes.add(name, health.state());
+    known.nodes.set_maintained(name, node.spec().availability() == pb::AVAILABILITY_MAINTENANCE);
+  }
+
+  static void stop_judging(KnownHealth& known, const std::string& name) {
+    known.nodes.remove(name);
+    known.conditions.erase(name);
+    known.told.erase(name);
   }
 
   // Whether nodes whose stream is with `server` are this one's to judge.
@@ -191,33 +178,25 @@ class Monitor final : public HealthMonitor {
            (lease_->held() && !lease_->is_alive(server));
   }
 
-  void watch(std::stop_token stop) {
-    while (clock_.sleep_for(times_.tick(), stop)) {
-      follow_store();
-      if (lease_ != nullptr) follow_servers();
-      apply(known_->with([&](Known& known) { return known.nodes.tick(clock_.mono()); }));
-    }
-  }
-
   // Takes up the nodes of servers that died, while it holds the lease, and leaves those of others.
   void follow_servers() {
     std::map<std::string, bool> judged;  // by server
     std::vector<std::string> taken_up;
     const SnapshotPtr snapshot = store_.snapshot();
     const MonoTime now = clock_.mono();
-    known_->with([&](Known& known) {
-      for (const auto& [name, server] : known.servers) {
-        const auto [at, is_new] = judged.try_emplace(server, false);
-        if (is_new) at->second = judges(server);
+    known_->with([&](KnownHealth& known) {
+      for (const auto& [name, facts] : known.facts) {
+        const auto [at, is_new] = judged.try_emplace(facts.server, false);
+        if (is_new) at->second = judges(facts.server);
         const bool had = known.nodes.state(name) != pb::HEALTH_UNSPECIFIED;
         if (had == at->second) continue;
         if (had) {
-          known.nodes.remove(name);
+          stop_judging(known, name);
           continue;
         }
         const auto* node = snapshot->find<pb::Node>(name);
         if (node == nullptr) continue;
-        known.nodes.add(name, node->status().health().state(), now);
+        begin_to_judge(known, *node, now);
         taken_up.push_back(name);
       }
     });
@@ -245,7 +224,10 @@ class Monitor final : public HealthMonitor {
     if (change.key.kind == "Node") {
       follow_node(change, touched);
     } else if (change.key.kind == "Instance" && !change.after) {
-      known_->with([&](Known& known) { known.reports.erase(change.key.name); });
+      known_->with([&](KnownHealth& known) {
+        known.reports.erase(change.key.name);
+        known.flapping.erase(change.key.name);
+      });
     } else if (change.actor.name != kActor &&
                (change.key.kind == "Instance" || change.key.kind == "Service")) {
       const SnapshotPtr snapshot = store_.snapshot();
@@ -257,29 +239,32 @@ class Monitor final : public HealthMonitor {
   void follow_node(const Change& change, std::set<std::string>& touched) {
     const std::string& name = change.key.name;
     if (!change.after) {
-      known_->with([&](Known& known) {
-        known.nodes.remove(name);
-        known.reasons.erase(name);
-        known.servers.erase(name);
+      known_->with([&](KnownHealth& known) {
+        stop_judging(known, name);
+        known.facts.erase(name);
       });
       return;
     }
-    const auto& status = change.after.as<pb::Node>().status();
-    const std::string& server = status.agent().server();
+    const auto& node = change.after.as<pb::Node>();
+    const std::string& server = node.status().agent().server();
     const MonoTime now = clock_.mono();
-    apply(known_->with([&](Known& known) -> std::vector<HealthTransition> {
-      const auto [at, is_new] = known.servers.try_emplace(name, server);
-      const bool came = at->second != server;
-      at->second = server;
+    apply(known_->with([&](KnownHealth& known) -> std::vector<HealthTransition> {
+      const auto at = known.facts.find(name);
+      const bool is_new = at == known.facts.end();
+      const bool came = !is_new && at->second.server != server;
+      note_facts(known, node);
       if (!judges(server)) {
-        known.nodes.remove(name);
+        stop_judging(known, name);
         return {};
       }
-      known.nodes.add(name, is_new ? pb::HEALTH_UNKNOWN : status.health().state(), now);
+      if (is_new) known.nodes.add(name, pb::HEALTH_UNKNOWN, now);
+      begin_to_judge(known, node, now);
       // Another server may have said something else, before this one had the node.
       const pb::Health state = known.nodes.state(name);
-      if (lease_ != nullptr && state != pb::HEALTH_UNKNOWN && state != status.health().state())
-        touched.insert(name);
+      const pb::Health written = node.status().health().state();
+      const bool agrees =
+          state == written || (state == pb::HEALTH_HEALTHY && written == pb::HEALTH_DEGRADED);
+      if (lease_ != nullptr && state != pb::HEALTH_UNKNOWN && !agrees) touched.insert(name);
       // Its stream was opened here: a sign of life that came before its being ours.
       if (!came || lease_ == nullptr || server != lease_->server()) return {};
       touched.insert(name);
@@ -287,21 +272,100 @@ class Monitor final : public HealthMonitor {
     }));
   }
 
+  void look_for_silent() {
+    if (!options_.ask && !options_.look) return;
+    const MonoTime now = clock_.mono();
+    std::vector<std::string> silent;
+    std::vector<std::string> candidates;
+    known_->with([&](KnownHealth& known) {
+      silent = known.nodes.to_probe(now, kProbesAtOnce);
+      if (silent.empty()) return;
+      candidates = known.nodes.answering(asked_last_, kCandidates);
+      asked_last_ = silent.back();
+    });
+    if (silent.empty()) return;
+    const SnapshotPtr snapshot = store_.snapshot();
+    for (const std::string& name : silent)
+      if (const auto* node = snapshot->find<pb::Node>(name); node != nullptr)
+        look_for(*snapshot, *node, candidates);
+  }
+
+  void look_for(const Snapshot& snapshot, const pb::Node& node,
+                const std::vector<std::string>& candidates) {
+    pb::ProbePeer probe;
+    probe.set_node(node.metadata().name());
+    for (std::string& target : probe_targets(snapshot, node)) probe.add_targets(std::move(target));
+    if (probe.targets().empty()) return;
+    const auto peers =
+        options_.ask ? choose_peers(snapshot, node, candidates) : std::vector<std::string>();
+    known_->with([&](KnownHealth& known) {
+      probe.set_id(++known.asked);
+      const Duration timeout =
+          HealthTimes::probe_timeout(known.nodes.interval(node.metadata().name()));
+      probe.mutable_timeout()->set_seconds(timeout / std::chrono::seconds(1));
+      probe.mutable_timeout()->set_nanos(
+          static_cast<int32_t>((timeout % std::chrono::seconds(1)).count()));
+      auto& question = known.questions[probe.id()];
+      question.node = probe.node();
+      question.peers.insert(peers.begin(), peers.end());
+      if (options_.look) question.peers.insert("");
+      while (known.questions.size() > kQuestions) known.questions.erase(known.questions.begin());
+    });
+    for (const std::string& peer : peers) (void)options_.ask(peer, probe);
+    if (options_.look) options_.look(probe);
+  }
+
+  // Loudly, and again while it lasts.
+  void sound_alarm() {
+    const int held = counts().held;
+    const MonoTime now = clock_.mono();
+    if (held == 0) {
+      if (std::exchange(alarm_, std::nullopt))
+        spdlog::warn("health: the mass loss is over: no node is held any more");
+      return;
+    }
+    if (alarm_ && now - *alarm_ < kRepeatAlarm) return;
+    alarm_ = now;
+    spdlog::error(
+        "health: MASS LOSS: {} nodes vanished at once and are held: they keep their places until "
+        "they return; look at this server's own network first, then see `frameworks get incidents`",
+        held);
+  }
+
   void apply(const std::vector<HealthTransition>& transitions) {
     for (const HealthTransition& transition : transitions) {
       spdlog::info("health: node {} is {}: {}", transition.node, word(transition.state),
                    transition.reason);
-      known_->with([&](Known& known) { known.reasons[transition.node] = transition.reason; });
+      known_->with([&](KnownHealth& known) { known.told[transition.node] = transition; });
       write(transition.node);
     }
+  }
+
+  // What the store refused for a while, and instances that became calm.
+  void write_again() {
+    const MonoTime now = clock_.mono();
+    const SnapshotPtr snapshot = store_.snapshot();
+    const std::set<std::string> nodes = known_->with([&](KnownHealth& known) {
+      std::set<std::string> out = std::exchange(known.failed, {});
+      for (const std::string& name : known.flapping) {
+        const auto reports = known.reports.find(name);
+        if (reports == known.reports.end() ||
+            reports->second.flaps.flapping(now, known.times.flaps))
+          continue;
+        if (const auto* instance = snapshot->find<pb::Instance>(name); instance != nullptr)
+          out.insert(instance->spec().node());
+      }
+      return out;
+    });
+    for (const std::string& node : nodes) write(node);
   }
 
   // Nothing where this server does not judge the node.
   std::optional<Competence> competence(const std::string& node) {
     if (lease_ == nullptr) return Competence{.server = "", .fence = nullptr, .is_sole = true};
-    const std::string server = known_->with([&](const Known& known) {
-      const auto at = known.servers.find(node);
-      return at == known.servers.end() ? std::string() : at->second;
+    const std::string server = known_->with([&](const KnownHealth& known) {
+      const auto at = known.facts.find(node);
+      return at == known.facts.end() ? std::string() : at->second.server;
     });
     if (!judges(server)) return std::nullopt;
     if (server == lease_->server()) return Competence{server, nullptr};
@@ -311,31 +375,42 @@ class Monitor final : public HealthMonitor {
   void write(const std::string& node) {
     const auto competent = competence(node);
     if (!competent) return;
+    // What waits will write what is known by then.
+    if (!known_->with([&](KnownHealth& known) { return known.queued.insert(node).second; })) return;
     store_.write_async(
         kActor,
-        [known = known_, node, competence = *competent](Transaction& transaction) -> Status {
-          HealthWrite(transaction, known).write(node, competence);
+        [known = known_, node, competence = *competent,
+         &clock = clock_](Transaction& transaction) -> Status {
+          HealthWrite(transaction, known, clock.mono()).write(node, competence);
           return {};
         },
-        [node](const Result<Committed>& done) {
-          if (!done) spdlog::error("health: write of node {}: {}", node, done.error().text());
+        [known = known_, node](const Result<Committed>& done) {
+          if (done) return;
+          spdlog::error("health: write of node {}: {}", node, done.error().text());
+          known->with([&](KnownHealth& state) {
+            state.queued.erase(node);
+            state.failed.insert(node);
+          });
         });
   }
 
   Store& store_;
   Clock& clock_;
-  HealthTimes times_;
+  const Options options_;
   const Lease* const lease_;
-  std::shared_ptr<Locked<Known>> known_;
-  std::unique_ptr<Subscription> subscription_;  // the thread's
+  std::shared_ptr<Locked<KnownHealth>> known_;
+  // The thread's own.
+  std::unique_ptr<Subscription> subscription_;
+  std::string asked_last_;
+  std::optional<MonoTime> alarm_;
   std::jthread thread_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<HealthMonitor>> HealthMonitor::start(Store& store, Clock& clock,
-                                                            HealthTimes times, const Lease* lease) {
-  auto monitor = std::make_unique<Monitor>(store, clock, times, lease);
+                                                            Options options) {
+  auto monitor = std::make_unique<Monitor>(store, clock, std::move(options));
   RETURN_IF_ERROR(monitor->begin());
   return std::unique_ptr<HealthMonitor>(std::move(monitor));
 }

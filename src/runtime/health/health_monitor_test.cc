@@ -205,8 +205,8 @@ class HealthOfServersTest : public HealthMonitorTest {
  protected:
   HealthOfServersTest() {
     world_->with([](FakeLease::World& world) { world = {"one", {"one", "two"}}; });
-    one_ = std::move(*HealthMonitor::start(*store_, clock_, {}, &lease_one_));
-    two_ = std::move(*HealthMonitor::start(*store_, clock_, {}, &lease_two_));
+    one_ = std::move(*HealthMonitor::start(*store_, clock_, {.lease = &lease_one_}));
+    two_ = std::move(*HealthMonitor::start(*store_, clock_, {.lease = &lease_two_}));
   }
   // As the sessions of a server do when the node says hello.
   void connect(const std::string& server) {

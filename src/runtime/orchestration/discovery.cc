@@ -103,6 +103,13 @@ Result<pb::DiscoverResponse> discover(const Snapshot& snapshot,
     out.set_state(*state);
     out.set_distance_km(distances.to(cluster->spec().region()));
   }
+  // Nobody new is sent to a node that is saturated, unless all are: a full place is better than
+  // none.
+  const auto is_full = [&](const auto& instance) {
+    const auto* node = snapshot.find<pb::Node>(instance.node());
+    return node != nullptr && node->status().health().saturated_size() > 0;
+  };
+  if (!std::all_of(found.begin(), found.end(), is_full)) std::erase_if(found, is_full);
   // Instances come in order of their names: equals stay so.
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
     const auto far = [](const auto& i) {
@@ -112,8 +119,7 @@ Result<pb::DiscoverResponse> discover(const Snapshot& snapshot,
   });
   pb::DiscoverResponse response;
   response.set_revision(snapshot.revision());
-  const size_t limit =
-      request.limit() == 0 ? found.size() : static_cast<size_t>(request.limit());
+  const size_t limit = request.limit() == 0 ? found.size() : static_cast<size_t>(request.limit());
   for (size_t i = 0; i < std::min(limit, found.size()); ++i)
     *response.add_instances() = std::move(found[i]);
   return response;

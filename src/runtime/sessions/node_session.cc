@@ -11,13 +11,21 @@ void copy_section(const pb::PlanUpdate& from, const std::string& section, pb::Pl
   (*to.mutable_section_hashes())[section] = hash->second;
 }
 
+namespace {
+
+void set_heartbeat(pb::Welcome& welcome, Duration heartbeat) {
+  auto* interval = welcome.mutable_heartbeat_interval();
+  interval->set_seconds(heartbeat / std::chrono::seconds(1));
+  interval->set_nanos(static_cast<int32_t>((heartbeat % std::chrono::seconds(1)).count()));
+}
+
+}  // namespace
+
 void NodeSession::hello(const pb::Hello& hello, Duration heartbeat) {
   greeted_ = true;
   sent_ = {hello.section_hashes().begin(), hello.section_hashes().end()};
   pb::ServerMessage message;
-  auto* interval = message.mutable_welcome()->mutable_heartbeat_interval();
-  interval->set_seconds(heartbeat / std::chrono::seconds(1));
-  interval->set_nanos(static_cast<int32_t>((heartbeat % std::chrono::seconds(1)).count()));
+  set_heartbeat(*message.mutable_welcome(), heartbeat);
   ready_.push_back(std::move(message));
 }
 
@@ -25,6 +33,21 @@ void NodeSession::renewed(std::string certificate_pem) {
   pb::ServerMessage message;
   message.mutable_renewed()->set_certificate(std::move(certificate_pem));
   ready_.push_back(std::move(message));
+}
+
+void NodeSession::set_interval(Duration heartbeat) {
+  if (!greeted_) return;  // its welcome will say so
+  pb::ServerMessage message;
+  set_heartbeat(*message.mutable_settings(), heartbeat);
+  // The newest counts: a node that reads slowly is not sent every one.
+  std::erase_if(ready_, [](const auto& waiting) { return waiting.has_settings(); });
+  ready_.push_back(std::move(message));
+}
+
+bool NodeSession::push(pb::ServerMessage message) {
+  if (!greeted_ || ready_.size() >= kWaiting) return false;
+  ready_.push_back(std::move(message));
+  return true;
 }
 
 std::optional<pb::PlanUpdate> NodeSession::update(const pb::PlanUpdate& wanted) {

@@ -22,6 +22,10 @@ class NodeSession {
   void hello(const pb::Hello& hello, Duration heartbeat);
   [[nodiscard]] bool greeted() const { return greeted_; }
   void renewed(std::string certificate_pem);
+  // Sends heartbeats this often from now on.
+  void set_interval(Duration heartbeat);
+  // Something else for the node; false when it has too much to read already, or has not said hello.
+  bool push(pb::ServerMessage message);
 
   // The next message, given what the node shall have; empty: nothing.
   std::optional<pb::ServerMessage> next(const pb::PlanUpdate* wanted);
@@ -37,6 +41,9 @@ class NodeSession {
   bool retry(MonoTime now);
 
  private:
+  // Messages that wait for a slow node, beside its plan.
+  static constexpr size_t kWaiting = 64;
+
   std::optional<pb::PlanUpdate> update(const pb::PlanUpdate& wanted);
 
   bool greeted_ = false;

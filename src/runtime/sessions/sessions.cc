@@ -8,6 +8,7 @@
 
 #include "base/locked.h"
 #include "base/log.h"
+#include "runtime/sessions/heartbeat_pace.h"
 #include "runtime/sessions/node_session.h"
 #include "runtime/sessions/peer_reports.h"
 
@@ -31,13 +32,15 @@ struct NodeEntry {
 };
 
 struct State {
-  explicit State(std::vector<std::string> sections) : convergence(std::move(sections)) {}
+  State(std::vector<std::string> sections, Duration heartbeat)
+      : convergence(std::move(sections)), pace(heartbeat) {}
   std::map<std::string, NodeEntry, std::less<>> nodes;
   Convergence convergence;
   Revision planned = 0;
   std::set<std::string> opened;  // connected since, and to be planned
   uint64_t streams = 0;          // ever opened
   int connected = 0;
+  HeartbeatPace pace;
 };
 
 class SessionsImpl final : public Sessions {
@@ -48,7 +51,7 @@ class SessionsImpl final : public Sessions {
         source_(source),
         options_(std::move(options)),
         peers_(options_.report_of),
-        state_(source.sections()) {}
+        state_(source.sections(), options_.heartbeat) {}
 
   ~SessionsImpl() override {
     thread_.request_stop();
@@ -62,6 +65,8 @@ class SessionsImpl final : public Sessions {
   }
 
   Result<std::shared_ptr<Session>> open(const std::string& node, Stream stream) override;
+
+  bool send(const std::string& node, pb::ServerMessage message) override;
 
   int connected() const override {
     return state_.with([](const State& state) { return state.connected; });
@@ -97,6 +102,7 @@ class SessionsImpl final : public Sessions {
   void plan_nodes(const Snapshot& snapshot, const std::set<std::string>& names, Revision since,
                   WallTime time);
   void retry_failed();
+  void keep_pace();
   void poke_planner();
 
   void ask_peers(Revision revision, const std::set<std::string>& elsewhere,
@@ -184,7 +190,8 @@ Status SessionsImpl::receive(const std::string& node, uint64_t id,
   });
   if (!greeted && !message.has_hello())
     return Error(Code::kFailedPrecondition, "the first message of a stream must be hello");
-  if (options_.on_alive) options_.on_alive(node);
+  const bool is_beat = message.has_heartbeat() && options_.on_heartbeat;
+  if (options_.on_alive && !is_beat) options_.on_alive(node);
   switch (message.message_case()) {
     case pb::AgentMessage::kHello:
       return hello(node, id, message.hello());
@@ -197,7 +204,11 @@ Status SessionsImpl::receive(const std::string& node, uint64_t id,
     case pb::AgentMessage::kRenew:
       return renew(node, id, message.renew());
     case pb::AgentMessage::kHeartbeat:
+      if (is_beat) options_.on_heartbeat(node, message.heartbeat());
+      return {};
     case pb::AgentMessage::kProbed:
+      if (options_.on_probed) options_.on_probed(node, message.probed());
+      return {};
     case pb::AgentMessage::MESSAGE_NOT_SET:
       return {};
   }
@@ -208,10 +219,12 @@ Status SessionsImpl::hello(const std::string& node, uint64_t id, const pb::Hello
   const WallTime now = clock_.wall();
   std::function<void()> poke;
   bool plan_again = false;
+  Duration interval{};
   state_.with([&](State& state) {
     NodeEntry* entry = current(state, node, id);
     if (entry == nullptr) return;
-    entry->session.hello(hello, options_.heartbeat);
+    interval = state.pace.interval();
+    entry->session.hello(hello, interval);
     plan_again = entry->planned && entry->wanted == nullptr;
     if (plan_again) state.opened.insert(node);
     for (const std::string& section : source_.sections()) {
@@ -230,9 +243,21 @@ Status SessionsImpl::hello(const std::string& node, uint64_t id, const pb::Hello
   });
   spdlog::info("sessions: node {} is connected (agent {}, WireGuard {})", node, hello.version(),
                hello.wireguard_backend());
+  if (options_.on_interval && interval > Duration{}) options_.on_interval(node, interval);
   if (plan_again) poke_planner();
   if (poke) poke();
   return {};
+}
+
+bool SessionsImpl::send(const std::string& node, pb::ServerMessage message) {
+  std::function<void()> poke;
+  state_.with([&](State& state) {
+    const auto at = state.nodes.find(node);
+    if (at == state.nodes.end() || at->second.stream_id == 0) return;
+    if (at->second.session.push(std::move(message))) poke = at->second.stream.poke;
+  });
+  if (poke) poke();
+  return poke != nullptr;
 }
 
 void SessionsImpl::ack(const std::string& node, uint64_t id, const pb::PlanAck& ack) {
@@ -334,6 +359,29 @@ void SessionsImpl::follow(std::stop_token stop) {
     plan_opened();
     while (!stop.stop_requested() && plan_changes()) plan_opened();
     retry_failed();
+    keep_pace();
+  }
+}
+
+// Tells all nodes when their number asks for another interval.
+void SessionsImpl::keep_pace() {
+  std::vector<std::pair<std::string, std::function<void()>>> told;
+  Duration interval{};
+  state_.with([&](State& state) {
+    if (!state.pace.update(static_cast<size_t>(state.connected))) return;
+    interval = state.pace.interval();
+    for (auto& [name, entry] : state.nodes) {
+      if (entry.stream_id == 0) continue;
+      entry.session.set_interval(interval);
+      told.emplace_back(name, entry.stream.poke);
+    }
+  });
+  if (told.empty()) return;
+  spdlog::info("sessions: {} nodes send a heartbeat every {} s from now on", told.size(),
+               interval / std::chrono::seconds(1));
+  for (const auto& [name, poke] : told) {
+    if (options_.on_interval) options_.on_interval(name, interval);
+    if (poke) poke();
   }
 }
 

@@ -36,6 +36,7 @@ class Session {
 class Sessions {
  public:
   struct Options {
+    // How often few nodes tell that they live; very many do so more rarely (heartbeat_pace.h).
     Duration heartbeat = std::chrono::seconds(1);
     // This server's name, written down with each node that connects.
     std::string server;
@@ -48,6 +49,11 @@ class Sessions {
     // Signs of life and check reports, for who judges health. Must not block.
     std::function<void(const std::string& node)> on_alive;
     std::function<void(const std::string& node, const pb::CheckReport&)> on_check;
+    // Of heartbeats, instead of on_alive where it is set.
+    std::function<void(const std::string& node, const pb::Heartbeat&)> on_heartbeat;
+    std::function<void(const std::string& node, const pb::ProbeResult&)> on_probed;
+    // The node was told to send its heartbeats this often.
+    std::function<void(const std::string& node, Duration interval)> on_interval;
   };
 
   // Plans every node, then follows the store. `store`, `clock` and `source` must outlive it.
@@ -61,6 +67,10 @@ class Sessions {
   };
   // The node's identity was verified. An earlier stream of the same node is closed.
   virtual Result<std::shared_ptr<Session>> open(const std::string& node, Stream stream) = 0;
+
+  // Sends the node something beside its plan; false when it is not connected here, or has too much
+  // to read already.
+  virtual bool send(const std::string& node, pb::ServerMessage message) = 0;
 
   [[nodiscard]] virtual int connected() const = 0;
   [[nodiscard]] virtual bool connected(const std::string& node) const = 0;

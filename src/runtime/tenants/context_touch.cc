@@ -51,7 +51,8 @@ bool same_node(const pb::Node& a, const pb::Node& b) {
   return a.spec().cluster() == b.spec().cluster() && a.spec().address() == b.spec().address() &&
          a.spec().mesh_address() == b.spec().mesh_address() &&
          a.spec().availability() == b.spec().availability() &&
-         a.status().health().state() == b.status().health().state();
+         a.status().health().state() == b.status().health().state() &&
+         a.status().health().saturated().empty() == b.status().health().saturated().empty();
 }
 
 bool same_instance(const pb::Instance& a, const pb::Instance& b) {

@@ -185,6 +185,13 @@ ClusterEndpoints cluster_endpoints(const Snapshot& snapshot, const std::string& 
   const auto* cluster = snapshot.find<pb::Cluster>(name);
   if (cluster == nullptr) return out;
   std::set<std::string> services;
+  struct Place {
+    std::shared_ptr<const pb::Node> node;
+    std::shared_ptr<const pb::Instance> instance;
+    const pb::Service* service;
+  };
+  std::vector<Place> places;
+  std::set<std::string> with_room;  // services that have an instance on a node that has room
   for (const auto& node : snapshot.find_by<pb::Node>("cluster", name)) {
     const bool node_stays = keeps_its_place(node->status().health().state()) &&
                             node->spec().availability() != pb::AVAILABILITY_DRAINED;
@@ -192,10 +199,17 @@ ClusterEndpoints cluster_endpoints(const Snapshot& snapshot, const std::string& 
       services.insert(instance->spec().service());
       const auto* service = snapshot.find<pb::Service>(instance->spec().service());
       if (service == nullptr || !service->spec().tenant_facing()) continue;
-      if (node_stays && keeps_its_place(instance->status().state()))
-        add_endpoints(*cluster, *node, *instance, *service, out.context);
+      if (!node_stays || !keeps_its_place(instance->status().state())) continue;
+      places.push_back({node, instance, service});
+      if (node->status().health().saturated().empty()) with_room.insert(instance->spec().service());
     }
   }
+  // Nobody new is sent to a node that is saturated, unless all are: a full place is better than
+  // none.
+  for (const Place& place : places)
+    if (place.node->status().health().saturated().empty() ||
+        !with_room.contains(place.instance->spec().service()))
+      add_endpoints(*cluster, *place.node, *place.instance, *place.service, out.context);
   out.services.assign(services.begin(), services.end());
   return out;
 }
