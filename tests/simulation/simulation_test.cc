@@ -1,9 +1,8 @@
 // Schedules of faults from seeds.
 //
-//   simulation_test                                  200 schedules of 24 agents, 2 of 500: half
-//                                                  a minute of one core; 200 of 500 take 17
+//   simulation_test                                  200 schedules of 24 agents, 2 of 500
 //   simulation_test --schedules 10000 --agents 500   the slow set
-//   simulation_test --seed 17 --agents 40            one schedule again, as a failure names it
+//   simulation_test --seed 17 --agents 24            one schedule again, as a failure names it
 #include "simulation/simulation.h"
 
 #include <fmt/format.h>

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <set>
@@ -34,7 +35,7 @@ const Timestamp& newest(const pb::Incident& incident) {
 }
 
 bool is_told(const pb::Incident& incident) {
-  return incident.status().has_notify_time() && incident.status().notify_time() >= newest(incident);
+  return incident.status().has_notify_time() && incident.status().notify_time() > newest(incident);
 }
 
 class NotifierImpl final : public Notifier {
@@ -157,9 +158,10 @@ class NotifierImpl final : public Notifier {
       if (stored == nullptr) return {};
       pb::Incident next = *stored;
       if (problem.empty()) {
-        // Not later than what was told: it may have closed in the meantime.
+        // After what was told, and not after what was not: it may have closed in the meantime.
+        const Timestamp after = told + TimeUtil::MicrosecondsToDuration(1);
         *next.mutable_status()->mutable_notify_time() =
-            newest(next) > told ? told : timestamp(transaction.time());
+            newest(next) > told ? told : std::max(after, timestamp(transaction.time()));
         next.mutable_status()->clear_notify_error();
       } else {
         next.mutable_status()->set_notify_error(problem);
