@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <future>
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -15,7 +16,7 @@
 #include "store/audit_chain.h"
 #include "store/audit_retention.h"
 #include "store/change_window.h"
-#include "store/group.h"
+#include "store/draft.h"
 #include "store/poke_list.h"
 #include "store/shared_log.h"
 
@@ -31,6 +32,12 @@ constexpr size_t kCatchUp = 256;
 constexpr int kTries = 20;
 // How often the parsed messages are counted.
 constexpr auto kTrimCheck = std::chrono::milliseconds(200);
+
+struct Pending {
+  Actor actor;
+  Edit edit;
+  std::function<void(Result<Committed>)> done;
+};
 
 class StoreImpl;
 
@@ -58,7 +65,6 @@ class StoreImpl final : public Store {
         window_(options.window, loaded.revision()),
         head_(std::move(head)) {
     publish(std::move(loaded));
-    appender_ = std::jthread([this](const std::stop_token& stop) { append_loop(stop); });
     writer_ = std::jthread([this](const std::stop_token& stop) { write_loop(stop); });
     upkeep_ = std::jthread([this](const std::stop_token& stop) { upkeep_loop(stop); });
     if (shared_ != nullptr) shared_->follow([this] { fall_behind(); });
@@ -66,8 +72,6 @@ class StoreImpl final : public Store {
   ~StoreImpl() override {
     writer_.request_stop();
     writer_.join();
-    appender_.request_stop();
-    appender_.join();
     upkeep_.request_stop();
     upkeep_.join();
     log_.reset();  // while what it calls is still there
@@ -89,28 +93,16 @@ class StoreImpl final : public Store {
   friend class SubscriptionImpl;
 
   void write_loop(const std::stop_token& stop);
-  void append_loop(const std::stop_token& stop);
-  // More edits for `group`, as far as there are any; and whether it may be appended now. Waits
-  // until there is something to do; nothing of all: stop.
+  // What the writer has to do next; nothing: stop.
   struct Work {
-    std::vector<Pending> edits;
+    std::vector<Pending> batch;
     bool behind = false;
-    bool append = false;
   };
-  Work take(const Group& group, const std::stop_token& stop);
+  Work take(const std::stop_token& stop);
   void fall_behind();
-  // The writer's side of a group: begin or go on with it, and give it to the appender.
-  void run(Group& group, std::vector<Pending> edits);
-  Status begin(Group& group);
-  Status begin_again(Group& group);
-  void run_from(Group& group, size_t first) const {
-    group.run(first, next_time(group.working), derive_, options_.seal.get());
-  }
-  void hand_over(Group& group);
-  // Where other servers append too.
-  Status commit(Group& group);
-  // The other side: appends it, publishes, and answers.
-  Status append(Group& group);
+  void commit(std::vector<Pending> batch);
+  Status try_commit(const std::vector<Pending>& batch, std::vector<Result<Committed>>& results);
+  Result<Committed> apply(const Pending& pending, Snapshot& working, WallTime time) const;
   Status catch_up();
   static void take_in(std::vector<Change> changes, Snapshot& working,
                       std::vector<std::vector<Change>>& out);
@@ -140,12 +132,9 @@ class StoreImpl final : public Store {
   std::condition_variable_any queue_grown_;
   std::deque<Pending> queue_;
   bool behind_ = false;  // the log may have more than is published
-  std::condition_variable_any handed_over_;
-  std::unique_ptr<Group> appending_;  // what the appender is at; its `working` is not changed
-  uint64_t failures_ = 0;             // appends that failed
 
-  // The appender's while it is at something, or else the writer's: where the audit log has come to;
-  // the last append failed, and may yet have reached the log.
+  // The writer thread's own: where the audit log has come to; the last append failed, and may yet
+  // have reached the log.
   AuditHead head_;
   bool uncertain_ = false;
   bool failing_ = false;
@@ -154,7 +143,6 @@ class StoreImpl final : public Store {
   std::condition_variable_any upkeep_due_;
   size_t written_ = 0;
 
-  std::jthread appender_;
   std::jthread writer_;
   std::jthread upkeep_;
 };
@@ -167,7 +155,6 @@ WallTime StoreImpl::next_time(const Snapshot& snapshot) const {
 
 Result<Committed> StoreImpl::write(const Actor& actor, Edit edit) {
   CHECK(std::this_thread::get_id() != writer_.get_id());
-  CHECK(std::this_thread::get_id() != appender_.get_id());
   std::promise<Result<Committed>> promise;
   std::future<Result<Committed>> result = promise.get_future();
   write_async(actor, std::move(edit),
@@ -191,20 +178,13 @@ void StoreImpl::write_async(Actor actor, Edit edit, std::function<void(Result<Co
   queue_grown_.notify_one();
 }
 
-StoreImpl::Work StoreImpl::take(const Group& group, const std::stop_token& stop) {
-  const size_t room = kBatch - group.edits.size();
+StoreImpl::Work StoreImpl::take(const std::stop_token& stop) {
   std::unique_lock lock(queue_mutex_);
-  const auto due = [&] {
-    return (!queue_.empty() && room > 0) || behind_ || (!group.edits.empty() && !appending_);
-  };
-  // What was begun is appended also when the store stops.
-  if (!queue_grown_.wait(lock, stop, due) && !group.edits.empty())
-    queue_grown_.wait(lock, [&] { return !appending_; });
-  const auto count = static_cast<std::ptrdiff_t>(std::min(room, queue_.size()));
+  queue_grown_.wait(lock, stop, [this] { return !queue_.empty() || behind_; });
+  const auto count = static_cast<std::ptrdiff_t>(std::min(kBatch, queue_.size()));
   const auto end = queue_.begin() + count;
   Work work{{std::make_move_iterator(queue_.begin()), std::make_move_iterator(end)},
-            std::exchange(behind_, false),
-            appending_ == nullptr};
+            std::exchange(behind_, false)};
   queue_.erase(queue_.begin(), end);
   return work;
 }
@@ -217,146 +197,93 @@ void StoreImpl::fall_behind() {
   queue_grown_.notify_one();
 }
 
-// While one group is being appended the next one is run upon it: what arrives until the disk is
-// free again goes together.
 void StoreImpl::write_loop(const std::stop_token& stop) {
-  Group group;
   while (true) {
-    Work work = take(group, stop);
-    if (work.edits.empty() && group.edits.empty() && (!work.behind || stop.stop_requested()))
-      return;
+    Work work = take(stop);
+    if (work.batch.empty() && (!work.behind || stop.stop_requested())) return;
     // When it fails the log will say again that there is more.
     if (work.behind) (void)catch_up();
-    run(group, std::move(work.edits));
-    if (group.edits.empty() || !work.append) continue;
-    hand_over(group);
-    group = {};  // holds on to no snapshot
+    if (!work.batch.empty()) commit(std::move(work.batch));
   }
 }
 
-void StoreImpl::run(Group& group, std::vector<Pending> edits) {
-  if (edits.empty()) return;
-  const size_t first = group.edits.size();
-  std::move(edits.begin(), edits.end(), std::back_inserter(group.edits));
-  if (shared_ != nullptr) return;  // commit() does
-  if (first == 0) {
-    if (const Status begun = begin(group); !begun) return group.answer(begun);
+Result<Committed> StoreImpl::apply(const Pending& pending, Snapshot& working, WallTime time) const {
+  Draft draft(working, time, options_.seal.get());
+  Status status = pending.edit(draft);
+  if (status && derive_) status = derive_(draft);
+  if (!status) {
+    draft.undo();
+    return std::move(status.error());
   }
-  run_from(group, first);
+  std::vector<Change> changes = draft.finish(pending.actor);
+  return Committed{working.revision(), std::move(changes)};
 }
 
-// Upon what is being appended, or else upon what is published.
-Status StoreImpl::begin(Group& group) {
-  {
-    std::lock_guard lock(queue_mutex_);
-    group.failures = failures_;
-    if (appending_ != nullptr) {
-      group.working = appending_->working;
-      return {};
+// Runs the batch upon what is published, appends and publishes it. kAborted: that was not the
+// newest, and nothing has happened.
+Status StoreImpl::try_commit(const std::vector<Pending>& batch,
+                             std::vector<Result<Committed>>& results) {
+  Snapshot working = *published_.load();
+  const Revision before = working.revision();
+  const WallTime time = next_time(working);
+  std::vector<Change> changes;
+  std::vector<size_t> ends;  // in `changes`, of what each edit did
+  results.clear();
+  results.reserve(batch.size());
+  changes.reserve(batch.size());
+  ends.reserve(batch.size());
+  for (const Pending& pending : batch) {
+    Result<Committed> result = apply(pending, working, time);
+    if (result) {
+      std::move(result->changes.begin(), result->changes.end(), std::back_inserter(changes));
+      result->changes.clear();
     }
+    results.push_back(std::move(result));
+    ends.push_back(changes.size());
   }
-  return begin_again(group);
-}
-
-// Nothing is being appended.
-Status StoreImpl::begin_again(Group& group) {
-  if (uncertain_) RETURN_IF_ERROR(catch_up());
-  group.failures = failures_;
-  group.forget_results();
-  group.working = *published_.load();
-  return {};
-}
-
-// Nothing is being appended. A single edit is appended here: it would only wait for another thread.
-void StoreImpl::hand_over(Group& group) {
-  Status status;
-  if (shared_ != nullptr) {
-    status = commit(group);
-    return group.answer(status);
+  if (changes.empty()) {
+    // What found nothing to write must have looked at the newest, too.
+    if (shared_ == nullptr) return {};
+    RETURN_IF_ERROR(catch_up());
+    return revision() == before ? Status() : Error(Code::kAborted, "other servers wrote");
   }
-  if (group.failures != failures_) {
-    // What it was run upon did not come to be.
-    status = begin_again(group);
-    if (!status) return group.answer(status);
-    run_from(group, 0);
-  }
-  if (group.edits.size() == 1) {
-    status = append(group);
-    return group.answer(status);
-  }
-  {
-    std::lock_guard lock(queue_mutex_);
-    appending_ = std::make_unique<Group>(std::exchange(group, {}));
-  }
-  handed_over_.notify_one();
-}
-
-void StoreImpl::append_loop(const std::stop_token& stop) {
-  while (true) {
-    {
-      std::unique_lock lock(queue_mutex_);
-      if (!handed_over_.wait(lock, stop, [this] { return appending_ != nullptr; })) return;
-    }
-    const Status status = append(*appending_);
-    appending_->answer(status);
-    std::unique_ptr<Group> done;
-    {
-      std::lock_guard lock(queue_mutex_);
-      done = std::move(appending_);
-    }
-    queue_grown_.notify_one();
-  }
-}
-
-// Appends what the group did and publishes it. kAborted: other servers wrote, and nothing has
-// happened.
-Status StoreImpl::append(Group& group) {
-  const std::vector<Change>& changes = group.changes;
-  if (changes.empty()) return {};
   AuditHead head = head_;
-  const Status appended = log_->append(changes, chain(changes, head));
+  Status appended = log_->append(changes, chain(changes, head));
   if (!appended && appended.error().code() == Code::kAborted) return appended;
   uncertain_ = !appended;
   note_health(appended);
-  if (!appended) {
-    std::lock_guard lock(queue_mutex_);
-    ++failures_;
-    return appended;
-  }
+  if (!appended) return appended;
   head_ = std::move(head);
-  const size_t written = changes.size();
-  group.give_changes([this](std::vector<Change> each) { window_.add(std::move(each)); });
-  publish(group.working);
+  auto from = changes.begin();
+  for (size_t i = 0; i < results.size(); ++i) {
+    const auto end = changes.begin() + static_cast<std::ptrdiff_t>(ends[i]);
+    if (from == end) continue;
+    results[i]->changes.assign(from, end);
+    window_.add({std::make_move_iterator(from), std::make_move_iterator(end)});
+    from = end;
+  }
+  publish(std::move(working));
   pokes_.poke();
   std::lock_guard lock(upkeep_mutex_);
-  written_ += written;
+  written_ += changes.size();
   if (written_ >= options_.compact_every) upkeep_due_.notify_one();
   return {};
 }
 
-// Runs the group upon what is published, and again as often as other servers come before.
-Status StoreImpl::commit(Group& group) {
-  Status status;
-  for (int tries = 1; tries <= kTries; ++tries) {
+void StoreImpl::commit(std::vector<Pending> batch) {
+  std::vector<Result<Committed>> results;
+  Status status = uncertain_ ? catch_up() : Status();
+  for (int tries = 1; status; ++tries) {
+    status = try_commit(batch, results);
+    if (status || status.error().code() != Code::kAborted || tries == kTries) break;
     // Another server was first: the edits run again on what it left, and then it has to wait.
-    if (tries > 1) status = shared_->take_turn();
-    if (status && tries > 1) status = catch_up();
-    if (status) status = begin_again(group);
-    if (!status) break;
-    const Revision before = group.working.revision();
-    run_from(group, 0);
-    if (group.changes.empty()) {
-      // What found nothing to write must have looked at the newest, too.
-      status = catch_up();
-      if (status && revision() != before) status = Error(Code::kAborted, "other servers wrote");
-    } else {
-      status = append(group);
-    }
-    if (status || status.error().code() != Code::kAborted) break;
-    if (tries < kTries) status = {};
+    if (shared_ != nullptr) status = shared_->take_turn();
+    if (status) status = catch_up();
   }
-  shared_->end_turn();
-  return status;
+  if (shared_ != nullptr) shared_->end_turn();
+  // Refusals too were decided upon a state that is lost now.
+  if (!status) results.assign(batch.size(), status.error().with_context("the log is not writable"));
+  for (size_t i = 0; i < batch.size(); ++i) batch[i].done(std::move(results[i]));
 }
 
 // A line when it begins and one when it ends, however many writes are refused between.
@@ -479,9 +406,7 @@ void StoreImpl::upkeep_loop(const std::stop_token& stop) {
 Result<Committed> StoreImpl::dry_run(const Edit& edit, Snapshot* after) const {
   const SnapshotPtr base = snapshot();
   Snapshot working = *base;
-  const Pending pending{"", edit, nullptr};
-  ASSIGN_OR_RETURN(Committed committed,
-                   apply(pending, working, next_time(working), derive_, options_.seal.get()));
+  ASSIGN_OR_RETURN(Committed committed, apply({"", edit, nullptr}, working, next_time(working)));
   committed.revision = base->revision();
   if (after != nullptr) *after = std::move(working);
   return committed;
