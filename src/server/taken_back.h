@@ -14,7 +14,7 @@ namespace frameworks {
 class TakenBack {
  public:
   // On one connection within a second; callers that give up take back one at a time.
-  static constexpr int kMost = 200;
+  static constexpr int kMost = 100;
 
   // Notes one of a connection (gRPC's name of it, "ipv4:192.0.2.1:4711"). True once it has to go.
   bool note(const std::string& peer, MonoTime now);
