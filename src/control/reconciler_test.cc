@@ -17,7 +17,7 @@ bool eventually(Condition condition, Step step) {
   while (std::chrono::steady_clock::now() < deadline) {
     if (condition()) return true;
     step();
-    std::this_thread::sleep_for(100us);  // the others need the clock, too
+    (void)system_clock().sleep_for(100us, {});  // the others need the clock, too
   }
   return false;
 }
