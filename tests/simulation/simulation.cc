@@ -135,6 +135,7 @@ class World {
         node.mutable_spec()->set_cluster(fmt::format("c{}", agent.region));
         node.mutable_spec()->set_address(fmt::format("10.0.{}.{}", i / 250, i % 250 + 1));
         node.mutable_status()->mutable_agent()->mutable_join_time()->set_seconds(1);
+        node.mutable_status()->mutable_configuration()->set_version("1");
         transaction.put(node);
       }
       return {};

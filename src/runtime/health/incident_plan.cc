@@ -167,6 +167,8 @@ class Plan {
     if (instance == nullptr) return;
     const auto* node = snapshot_.find<pb::Node>(instance->spec().node());
     if (node == nullptr || is_maintained(*node) || is_unreachable(node->status().health())) return;
+    // What was never installed does not work, and that is no surprise.
+    if (node->status().configuration().version().empty()) return;
     const std::string& service = instance->spec().service();
     const bool is_down =
         instance->status().state() == pb::HEALTH_DOWN && !any_instance_works(service);

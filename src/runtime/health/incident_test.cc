@@ -27,6 +27,7 @@ class IncidentTest : public ::testing::Test {
       node.mutable_metadata()->set_name(name);
       node.mutable_spec()->set_cluster(std::string(name).substr(0, 2));
       node.mutable_status()->mutable_health()->set_state(pb::HEALTH_HEALTHY);
+      node.mutable_status()->mutable_configuration()->set_version("1");
       put(node);
       pb::Instance instance;
       instance.mutable_metadata()->set_name("media." + std::string(name));
@@ -185,6 +186,15 @@ TEST_F(IncidentTest, AServiceIsDegradedUntilNoInstanceIsLeftThenItIsDown) {
   pass();
   ASSERT_EQ(open().size(), 1u);
   EXPECT_EQ(open()[0].find("service-down Service/media:"), 0u);
+}
+
+TEST_F(IncidentTest, WhatWasNeverInstalledMakesNone) {
+  pb::Node node = *store_->snapshot()->find<pb::Node>("eu-1");
+  node.mutable_status()->clear_configuration();
+  put(node);
+  set_instance("media.eu-1", pb::HEALTH_DOWN);
+  pass();
+  EXPECT_EQ(open(), Strings{});
 }
 
 TEST_F(IncidentTest, SaturationAndClocksAreToldOfNodesThatWork) {

@@ -78,7 +78,7 @@ TEST_F(DiscoveryTest, NearestFirstAndUnknownPlacesLast) {
   const auto near = ask("nl");
   EXPECT_EQ(nodes(near), (Names{"a", "l", "n", "x"}));
   EXPECT_EQ(near.instances(0).distance_km(), 0);
-  EXPECT_NEAR(near.instances(1).distance_km(), 358, 5);   // Amsterdam to London
+  EXPECT_NEAR(near.instances(1).distance_km(), 358, 5);    // Amsterdam to London
   EXPECT_NEAR(near.instances(2).distance_km(), 5866, 30);  // to New York
   EXPECT_EQ(near.instances(3).distance_km(), -1);
   EXPECT_EQ(nodes(ask("us")), (Names{"n", "l", "a", "x"}));
@@ -95,6 +95,20 @@ TEST_F(DiscoveryTest, WhatIsDownUnknownOrDrainedIsNotNamed) {
   drained.mutable_spec()->set_availability(pb::AVAILABILITY_DRAINED);
   fleet_.put(drained);
   EXPECT_EQ(nodes(ask()), Names{"x"});
+}
+
+TEST_F(DiscoveryTest, SaturatedNodesAreLeftOutAsLongAsThereAreOthers) {
+  const auto fill = [&](const char* name) {
+    pb::Node node = *fleet_.snapshot().find<pb::Node>(name);
+    node.mutable_status()->mutable_health()->set_state(pb::HEALTH_DEGRADED);
+    node.mutable_status()->mutable_health()->add_saturated("cpu");
+    fleet_.put(node);
+  };
+  for (const char* name : {"a", "n", "x"}) fill(name);
+  EXPECT_EQ(nodes(ask("nl")), Names{"l"});
+  EXPECT_EQ(nodes(ask("", "n")), Names{"n"}) << "there is no other in this cluster";
+  fill("l");
+  EXPECT_EQ(nodes(ask("nl")), (Names{"a", "l", "n", "x"})) << "full is better than none";
 }
 
 TEST_F(DiscoveryTest, WhatDoesNotExistIsNotFound) {

@@ -144,6 +144,24 @@ TEST_F(Tenants, NobodyIsSentToADrainedNodeThatTheClusterKeeps) {
   EXPECT_EQ(urls(), (Lines{"rtmp://10.99.4.1:1935/live"}));
 }
 
+TEST_F(Tenants, NobodyIsSentToASaturatedNodeUnlessAllAre) {
+  node_.mutable_status()->mutable_health()->set_state(pb::HEALTH_DEGRADED);
+  node_.mutable_status()->mutable_health()->add_saturated("bandwidth");
+  put(node_);
+  EXPECT_EQ(urls(), (Lines{"rtmp://10.99.4.1:1935/live"})) << "full is better than none";
+  pb::Node other = node_;
+  other.mutable_metadata()->set_name("with-room");
+  other.mutable_spec()->set_address("10.99.4.9");
+  other.mutable_status()->mutable_health()->set_state(pb::HEALTH_HEALTHY);
+  other.mutable_status()->mutable_health()->clear_saturated();
+  put(other);
+  pb::Instance instance = instance_;
+  instance.mutable_metadata()->set_name("media.with-room");
+  instance.mutable_spec()->set_node("with-room");
+  put(instance);
+  EXPECT_EQ(urls(), (Lines{"rtmp://10.99.4.9:1935/live"}));
+}
+
 TEST_F(Tenants, AGrantThatHasExpiredEntitlesToNothing) {
   put(grant("acme", kNow));
   EXPECT_EQ(tenant_context(fleet_, "acme")->clusters_size(), 0);
