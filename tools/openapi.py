@@ -199,8 +199,9 @@ class Operations:
         parameters = [self.parameter(method, fields[name], "path") for name in in_path]
         body = route.verb in ("POST", "PUT")
         if not body:
-            parameters += [self.parameter(method, field, "query") for field in fields.values()
-                           if field.name not in in_path and self.is_text(field)]
+            for field in fields.values():
+                if field.name not in in_path:
+                    parameters += self.in_query(method, field)
         statuses = ["400", "404", "406", "429"]
         if role != "anybody":
             statuses += ["401", "403"]
@@ -226,14 +227,24 @@ class Operations:
                 "TENANT_SCOPE_FILTERED": " A caller that is bound to a tenant sees and changes what is its own.",
                 "TENANT_SCOPE_OPEN": ""}[scope]
 
+    def in_query(self, method, field):
+        """A field's parameter; of a message those of its fields, "filter.tiers"."""
+        if self.is_text(field):
+            return [self.parameter(method, field, "query")]
+        nested = field.label != FIELD.LABEL_REPEATED and self.contract.messages.get(field.type_name)
+        if not nested:
+            return []
+        return [{**self.parameter(method, inner, "query", field.type_name),
+                 "name": f"{field.json_name}.{inner.json_name}"} for inner in nested.field if self.is_text(inner)]
+
     @staticmethod
     def is_text(field):
         """Whether a query can carry the field."""
         return field.type != FIELD.TYPE_MESSAGE or field.type_name in (
             ".google.protobuf.Duration", ".google.protobuf.Timestamp")
 
-    def parameter(self, method, field, place):
-        schema = self.schemas.field(method.input_type, field)
+    def parameter(self, method, field, place, owner=None):
+        schema = self.schemas.field(owner or method.input_type, field)
         note = schema.pop("description", "")
         required = place == "path" or self.contract.option(field, "rules").required
         out = {"name": field.name if place == "path" else field.json_name, "in": place, "required": required}
@@ -260,7 +271,7 @@ class Operations:
         answer = {field.name: field for field in self.contract.messages[method.output_type].field}
         resource = answer.get("resource")
         return (self.contract.option(method, "http").verb == "GET" and not method.server_streaming and
-                ("if_none_match" in fields or
+                ("if_none_match" in fields or "body" in answer or
                  (resource is not None and resource.label != FIELD.LABEL_REPEATED)))
 
     def answers(self, method):
@@ -270,6 +281,9 @@ class Operations:
                                "`event: error` carries a problem document, `event: end` ends the stream.",
                 "content": {"text/event-stream": {"schema": {"type": "string", "x-event-data": ref(method.output_type)}}}}}
         done = {"description": "Done.", "content": {"application/json": {"schema": ref(method.output_type)}}}
+        if any(field.name == "body" for field in self.contract.messages[method.output_type].field):
+            done["content"] = {media: {"schema": {"type": "string"}} for media in ("text/plain", "text/csv")}
+            done["content"]["application/json"] = {"schema": {"type": ["object", "array"]}}
         if not self.is_tagged(method):
             return {"200": done}
         done["headers"] = {"ETag": {"description": "The version of what is shown.", "schema": {"type": "string"}}}

@@ -47,6 +47,8 @@ void add_everything(Api& api) {
   add_echo<pb::CancelOperationRequest, pb::CancelOperationResponse>(
       api, "frameworks.v1.Operations/Cancel");
   add_echo<pb::GetInventoryRequest, pb::GetInventoryResponse>(api, "frameworks.v1.Inventory/Get");
+  add_echo<pb::ExportInventoryRequest, pb::ExportInventoryResponse>(
+      api, "frameworks.v1.Inventory/Export");
   api.add_stream<pb::WatchRequest, pb::WatchEvent>(
       "frameworks.v1.Fleet/Watch",
       [](const Caller&, const pb::WatchRequest&, Poke) -> Result<std::unique_ptr<ReplyStream>> {

@@ -4,6 +4,7 @@
 
 #include "frameworks/v1/access_api.pb.h"
 #include "frameworks/v1/audit_api.pb.h"
+#include "frameworks/v1/diagnosis_api.pb.h"
 #include "model/json.h"
 #include "server/fleet_client.h"
 #include "server/quartermaster.h"
@@ -58,7 +59,8 @@ std::vector<const MethodDescriptor*> routed_methods() {
   std::vector<const MethodDescriptor*> out;
   for (const auto* file :
        {pb::GetRequest::descriptor()->file(), pb::TenantKey::descriptor()->file(),
-        pb::CreateTokenRequest::descriptor()->file(), pb::ListAuditRequest::descriptor()->file()})
+        pb::CreateTokenRequest::descriptor()->file(), pb::ListAuditRequest::descriptor()->file(),
+        pb::WhyRequest::descriptor()->file()})
     for (int i = 0; i < file->service_count(); ++i)
       for (int j = 0; j < file->service(i)->method_count(); ++j)
         if (file->service(i)->method(j)->options().HasExtension(pb::http))

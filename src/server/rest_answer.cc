@@ -50,7 +50,7 @@ void write_head(const RestAnswer& answer, size_t body_size, std::string_view dat
   out += date;
   if (!is_empty(answer)) {
     out += "\r\nContent-Type: ";
-    out += answer.type;
+    out += answer.own_type.empty() ? answer.type : std::string_view(answer.own_type);
     out += "\r\nContent-Length: ";
     append_number(out, body_size);
   }
@@ -107,6 +107,14 @@ std::string etag_header(int64_t version) {
 
 std::string body_of(const RestRoute& route, const Message& message) {
   return json_text(to_json(message, route.shows_secret ? Secrets::kShow : Secrets::kMask));
+}
+
+std::string media_type_of(const RestRoute& route, const Message& message) {
+  return message.GetReflection()->GetString(message, route.media_type);
+}
+
+std::string document_of(const RestRoute& route, const Message& message) {
+  return message.GetReflection()->GetString(message, route.document);
 }
 
 std::string event_of(const RestRoute& route, const Message& message) {

@@ -25,6 +25,9 @@ int64_t version_of(const RestRoute& route, const Message& response);
 std::string etag_header(int64_t version);
 // The message as REST's body.
 std::string body_of(const RestRoute& route, const Message& message);
+// Of a document: its media type, and its bytes.
+std::string media_type_of(const RestRoute& route, const Message& message);
+std::string document_of(const RestRoute& route, const Message& message);
 // One server-sent event with a message of a stream.
 std::string event_of(const RestRoute& route, const Message& message);
 // The same of bytes that exist already.

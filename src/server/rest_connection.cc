@@ -256,8 +256,8 @@ void RestConnection::refuse(std::string_view problem, std::string_view why) {
   send(answer, false);
 }
 
-// A token in clear text is believed only when it did not cross a network, and none is given to cross
-// one.
+// A token in clear text is believed only when it did not cross a network, and none is given to
+// cross one.
 Status RestConnection::admit(const HttpHead& head, const Method& method, Caller& caller) {
   const std::string_view header = head.find("authorization");
   if (!trusted_ && (!header.empty() || has_secret(*method.request) || has_secret(*method.response)))
@@ -326,7 +326,9 @@ void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
   } else if (auto admitted = admit(head, method, exchange->caller); !admitted) {
     return finish(*exchange, problem_of_call(*exchange, admitted.error()));
   }
+  if (match.route->document != nullptr) exchange->accept = head.find("accept");
   const bool fits =
+      match.route->document != nullptr ||
       accepts(head.find("accept"), method.stream ? "text/event-stream" : "application/json");
   if (!fits)
     return finish(*exchange, problem_answer("not-acceptable",
@@ -385,6 +387,12 @@ RestAnswer RestConnection::compute(const Exchange& exchange) {
   const Status status = method.unary(exchange.caller, *exchange.request, *response);
   if (!status) return problem_of_call(exchange, status.error());
   RestAnswer answer;
+  if (exchange.route->document != nullptr) {
+    answer.own_type = media_type_of(*exchange.route, *response);
+    const std::string_view type = answer.own_type;
+    if (!accepts(exchange.accept, type.substr(0, type.find(';'))))
+      return problem_answer("not-acceptable", fmt::format("this answers with {}", type));
+  }
   const int64_t version = version_of(*exchange.route, *response);
   if (version > 0) answer.headers = etag_header(version);
   const auto* unchanged = response->GetDescriptor()->FindFieldByName("not_modified");
@@ -393,6 +401,8 @@ RestAnswer RestConnection::compute(const Exchange& exchange) {
       (unchanged != nullptr && response->GetReflection()->GetBool(*response, unchanged));
   if (same)
     answer.status = 304;
+  else if (exchange.route->document != nullptr)
+    answer.body = document_of(*exchange.route, *response);
   else
     answer.body = body_of(*exchange.route, *response);
   return answer;

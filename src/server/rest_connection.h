@@ -36,8 +36,9 @@ struct RestAnswer {
   int status = 200;
   std::string_view type = "application/json";
   std::string body{};
-  std::string headers{};  // further ones, each with its line end
-  int code = 0;           // for the metrics
+  std::string headers{};   // further ones, each with its line end
+  int code = 0;            // for the metrics
+  std::string own_type{};  // instead of `type`, where a handler chose it
 };
 
 // Belongs to its loop's thread; pokes and workers' answers are posted to it.
@@ -68,6 +69,7 @@ class RestConnection final : public RestLoop::Handler,
     Conditions conditions;
     std::unique_ptr<Message> request;
     bool head_only = false;
+    std::string accept;  // of requests for documents, whose type the handler chooses
     MonoTime began{};
   };
   using ExchangePtr = std::shared_ptr<Exchange>;

@@ -14,8 +14,8 @@ namespace {
 namespace json = boost::json;
 using google::protobuf::FieldDescriptor;
 
-const FieldDescriptor* find_field(const Message& message, const std::string& name) {
-  const auto* descriptor = message.GetDescriptor();
+const FieldDescriptor* find_field(const google::protobuf::Descriptor* descriptor,
+                                  const std::string& name) {
   const auto* field = descriptor->FindFieldByName(name);
   return field != nullptr ? field : descriptor->FindFieldByCamelcaseName(name);
 }
@@ -67,21 +67,42 @@ class Parameters {
  public:
   Parameters(const Message& request, json::object& fields) : request_(request), fields_(fields) {}
 
+  // "a" is a field of the request, "a.b" a field of that field.
   void put(const std::string& name, const std::string& text, const char* from) {
-    const FieldDescriptor* field = find_field(request_, name);
-    if (field == nullptr) return fail(name, "unknown parameter");
+    const google::protobuf::Descriptor* descriptor = request_.GetDescriptor();
+    json::object* fields = &fields_;
+    const FieldDescriptor* field = nullptr;
+    for (const std::string& part : split(name, '.')) {
+      if (field != nullptr) {
+        const bool nested = field->message_type() != nullptr && !field->is_repeated();
+        if (!nested) return fail(name, "unknown parameter");
+        descriptor = field->message_type();
+        json::value& within = (*fields)[field->json_name()];
+        if (within.is_null()) within = json::object();
+        if (!within.is_object()) return fail(name, "is given both as a whole and in parts");
+        fields = &within.as_object();
+      }
+      field = find_field(descriptor, part);
+      if (field == nullptr) return fail(name, "unknown parameter");
+    }
+    put_text(*fields, *field, name, text, from);
+  }
+
+  void put_text(json::object& fields, const FieldDescriptor& descriptor, const std::string& name,
+                const std::string& text, const char* from) {
+    const FieldDescriptor* field = &descriptor;
     if (!is_utf8(text)) return fail(name, "is not UTF-8");
     const std::string key = field->json_name();
     if (field->is_map()) return fail(name, "is a map: give it in the body");
-    const bool given = fields_.contains(key);
+    const bool given = fields.contains(key);
     if (!field->is_repeated()) {
       if (given) return fail(name, fmt::format("is given twice, once in the {}", from));
-      fields_[key] = json_value(*field, text);
+      fields[key] = json_value(*field, text);
       return;
     }
-    if (!given) fields_[key] = json::array();
-    if (!fields_[key].is_array()) return fail(name, "is given both in the query and in the body");
-    fields_[key].as_array().push_back(json_value(*field, text));
+    if (!given) fields[key] = json::array();
+    if (!fields[key].is_array()) return fail(name, "is given both in the query and in the body");
+    fields[key].as_array().push_back(json_value(*field, text));
   }
 
   void put_query(std::string_view query) {
@@ -133,6 +154,7 @@ bool fill_from_path(const RestRoutes::Match& match, Message& request) {
   for (size_t i = 0; i < match.route->variables.size(); ++i) {
     const FieldDescriptor* field = match.route->variables[i];
     if (field == nullptr) continue;
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_STRING) return false;  // a word
     const std::string_view text = match.segments[i];
     // What needs decoding or judging goes the long way.
     for (const char c : text)

@@ -55,6 +55,14 @@ void find_resume(RestRoute& route, const Descriptor& request, const Descriptor& 
         route.event_id = {event, sequence};
 }
 
+void find_document(RestRoute& route, const Descriptor& response) {
+  const auto* body = response.FindFieldByName("body");
+  if (body == nullptr || body->type() != FieldDescriptor::TYPE_BYTES) return;
+  route.document = body;
+  route.media_type = response.FindFieldByName("content_type");
+  CHECK(route.media_type != nullptr);
+}
+
 RestRoute route_of(const Method& method, Metrics& metrics) {
   RestRoute route;
   route.method = &method;
@@ -67,7 +75,8 @@ RestRoute route_of(const Method& method, Metrics& metrics) {
     route.variables.push_back(
         variable ? request.FindFieldByName(segment.substr(1, segment.size() - 2)) : nullptr);
     CHECK(!variable || (route.variables.back() != nullptr &&
-                        route.variables.back()->type() == FieldDescriptor::TYPE_STRING));
+                        (route.variables.back()->type() == FieldDescriptor::TYPE_STRING ||
+                         route.variables.back()->type() == FieldDescriptor::TYPE_ENUM)));
   }
   CHECK(route.segments.size() <= RestRoutes::kMaxSegments);
   route.if_none_match = request.FindFieldByName("if_none_match");
@@ -75,10 +84,11 @@ RestRoute route_of(const Method& method, Metrics& metrics) {
   if (method.stream) find_resume(route, request, response);
   const auto* token = response.FindFieldByName("token");
   route.shows_secret = token != nullptr && token->options().GetExtension(pb::rules).secret();
+  find_document(route, response);
   const auto* resource = response.FindFieldByName("resource");
-  route.tagged =
-      method.http.verb() == "GET" && !method.stream &&
-      (route.if_none_match != nullptr || (resource != nullptr && !resource->is_repeated()));
+  route.tagged = method.http.verb() == "GET" && !method.stream &&
+                 (route.if_none_match != nullptr || route.document != nullptr ||
+                  (resource != nullptr && !resource->is_repeated()));
   route.calls = &metrics.series(method.name, "rest", method.stream != nullptr);
   return route;
 }

@@ -29,6 +29,10 @@ struct RestRoute {
   bool shows_secret = false;
   // The response carries a version of what it shows: `revision` of a context, or of the resource.
   bool tagged = false;
+  // The response is a document of another form: its bytes are the body, and the field beside them
+  // says of which media type. Null: it is JSON.
+  const Field* document = nullptr;
+  const Field* media_type = nullptr;
   CallSeries* calls = nullptr;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,8 @@ boost::json::object host_json(const Snapshot& snapshot, const pb::Node& node);
 std::string host_version(const Snapshot& snapshot, const pb::Node& node);
 
 // Which hosts will be configured, and what changes on them: those whose version differs between the
-// snapshots or from what was last applied.
-std::vector<pb::PlanStep> explain_configuration(const Snapshot& before, const Snapshot& after);
+// snapshots or from what was last applied. `only` these nodes may differ between them; null: all.
+std::vector<pb::PlanStep> explain_configuration(const Snapshot& before, const Snapshot& after,
+                                                const std::set<std::string>* only = nullptr);
 
 }  // namespace frameworks
