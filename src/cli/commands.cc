@@ -30,6 +30,7 @@ const std::vector<Command>& all_commands() {
                                                  operation_watch_command(),
                                                  operation_cancel_command(),
                                                  inventory_command(),
+                                                 why_command(),
                                                  node_power_on_command(),
                                                  node_power_off_command(),
                                                  drain_command(),

@@ -32,6 +32,7 @@ Command operation_list_command();
 Command operation_watch_command();
 Command operation_cancel_command();
 Command inventory_command();
+Command why_command();
 Command node_power_on_command();
 Command node_power_off_command();
 Command drain_command();

@@ -7,6 +7,7 @@
 
 #include "frameworks/v1/access_api.pb.h"
 #include "frameworks/v1/audit_api.pb.h"
+#include "frameworks/v1/diagnosis_api.pb.h"
 #include "frameworks/v1/orchestration_api.pb.h"
 #include "frameworks/v1/tenant.pb.h"
 #include "machine/certificates/authority.h"
@@ -126,9 +127,13 @@ const std::map<std::string, Expected>& expectations() {
       {"Operations/Cancel", {pb::ACCESS_OPERATOR, kNone}},
       {"Orchestration/Discover", {pb::ACCESS_VIEWER, kNone}},
       {"Orchestration/WatchInstances", {pb::ACCESS_VIEWER, kNone}},
+      {"Orchestration/StartRollout", {pb::ACCESS_OPERATOR, kNone}},
+      {"Orchestration/ControlRollout", {pb::ACCESS_OPERATOR, kNone}},
       {"Orchestration/Drain", {pb::ACCESS_OPERATOR, kFiltered}},
       {"Orchestration/Resume", {pb::ACCESS_OPERATOR, kFiltered}},
       {"Inventory/Get", {pb::ACCESS_VIEWER, kNone}},
+      {"Inventory/Export", {pb::ACCESS_VIEWER, kNone}},
+      {"Diagnosis/Why", {pb::ACCESS_VIEWER, kFiltered}},
       {"Tenants/Create", {pb::ACCESS_OPERATOR, kNone}},
       {"Tenants/Update", {pb::ACCESS_OPERATOR, kNone}},
       {"Tenants/Suspend", {pb::ACCESS_OPERATOR, kNone}},
@@ -163,7 +168,7 @@ std::vector<const google::protobuf::MethodDescriptor*> all_methods() {
   for (const auto* file :
        {pb::GetRequest::descriptor()->file(), pb::TenantKey::descriptor()->file(),
         pb::CreateTokenRequest::descriptor()->file(), pb::ListAuditRequest::descriptor()->file(),
-        pb::DrainNodeRequest::descriptor()->file()})
+        pb::DrainNodeRequest::descriptor()->file(), pb::WhyRequest::descriptor()->file()})
     for (int i = 0; i < file->service_count(); ++i)
       for (int j = 0; j < file->service(i)->method_count(); ++j)
         out.push_back(file->service(i)->method(j));
@@ -223,9 +228,8 @@ class AccessTest : public ::testing::Test {
     pb::CreateTokenResponse made;
     EXPECT_TRUE(call(client_->token(), "Accounts/CreateToken", request, made).ok());
     pb::WhoAmIResponse who;
-    EXPECT_TRUE(eventually([&] {
-      return !call(made.token(), "Accounts/WhoAmI", pb::WhoAmIRequest(), who).ok();
-    }));
+    EXPECT_TRUE(eventually(
+        [&] { return !call(made.token(), "Accounts/WhoAmI", pb::WhoAmIRequest(), who).ok(); }));
     return made.token();
   }
   grpc::Status get(const std::string& token, const std::string& kind, const std::string& name,
@@ -483,8 +487,8 @@ TEST_F(AccessTest, AnAccountThatComesBackHasNoOldTokens) {
 
 TEST_F(AccessTest, PruningByOperatorsLeavesAccountsAlone) {
   const std::string operators = token("operator");
-  pb::ApplyRequest request = FleetClient::yaml(
-      "apiVersion: frameworks/v1\nkind: Tenant\nmetadata: {name: acme}\n");
+  pb::ApplyRequest request =
+      FleetClient::yaml("apiVersion: frameworks/v1\nkind: Tenant\nmetadata: {name: acme}\n");
   request.set_prune(true);
   request.set_dry_run(true);
   const auto names_accounts = [&](const std::string& who) {

@@ -50,6 +50,7 @@ void add_grant_methods(Api& api, const Fleet& fleet);
 void add_machine_methods(Api& api, const Fleet& fleet);
 void add_operation_methods(Api& api, const Fleet& fleet);
 void add_inventory_methods(Api& api, const Fleet& fleet);
+void add_diagnosis_methods(Api& api, const Fleet& fleet);
 void add_orchestration_methods(Api& api, const Fleet& fleet);
 void add_audit_methods(Api& api, const Fleet& fleet);
 // `state`: the folder with the server's keys.

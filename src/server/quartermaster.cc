@@ -331,6 +331,7 @@ class Server final : public Quartermaster {
     add_machine_methods(api_, fleet);
     add_operation_methods(api_, fleet);
     add_inventory_methods(api_, fleet);
+    add_diagnosis_methods(api_, fleet);
     add_orchestration_methods(api_, fleet);
     add_audit_methods(api_, fleet);
     add_backup_methods(api_, fleet, options_.state);

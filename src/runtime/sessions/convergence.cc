@@ -92,8 +92,9 @@ std::vector<Convergence::Plane> Convergence::at(Revision revision) const {
                          (section.wanted != section.applied && !section.pending.empty() &&
                           *section.pending.begin() <= revision);
       if (waits)
-        plane.waiting.push_back(
-            {node, section.error, section.pending.empty() ? 0 : *section.pending.begin()});
+        plane.waiting.push_back({node, section.error,
+                                 section.pending.empty() ? 0 : *section.pending.begin(),
+                                 !section.error.empty()});
     }
     if (plane.waiting.empty()) plane.elapsed = elapsed(name, revision);
     out.push_back(std::move(plane));

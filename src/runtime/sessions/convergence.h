@@ -38,8 +38,9 @@ class Convergence {
 
   struct Waiting {
     std::string node;
-    std::string error;   // empty: not answered yet
-    Revision since = 0;  // the oldest change it lacks; 0: what it shall have is not known
+    std::string error;    // empty: not answered yet
+    Revision since = 0;   // the oldest change it lacks; 0: what it shall have is not known
+    bool failed = false;  // the node answered that it could not be applied
   };
   struct Plane {
     std::string name;
