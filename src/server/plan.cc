@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "config/mesh/mesh_plan.h"
@@ -161,40 +162,99 @@ std::vector<pb::PlanStep> explain_model(const PlannedChange& change) {
   return steps;
 }
 
-// Nodes whose plan differs, whether or not a step names them.
-std::set<std::string> replanned_nodes(const PlannedChange& change, const PlanSource& source) {
-  std::vector<Change> changes;
+std::vector<Change> changes_of(const PlannedChange& change) {
+  std::vector<Change> out;
   for (const ResourceKey& key : change.keys) {
     const Resource* before = change.before.find(key);
     const Resource* after = change.after.find(key);
-    changes.push_back({0,
-                       {},
-                       "",
-                       key,
-                       before == nullptr ? Resource() : *before,
-                       after == nullptr ? Resource() : *after});
+    out.push_back({0,
+                   {},
+                   "",
+                   key,
+                   before == nullptr ? Resource() : *before,
+                   after == nullptr ? Resource() : *after});
   }
-  std::set<std::string> out;
-  const auto old_planner = source.planner(change.before);
-  const auto new_planner = source.planner(change.after);
-  for (const std::string& name : source.affected(change.after, changes)) {
+  return out;
+}
+
+// Whom a change concerns.
+struct Concerned {
+  std::optional<std::set<std::string>> nodes;  // that may differ in any layer; nothing: all may
+  std::set<std::string> replanned;             // whose plan may differ
+  std::set<std::string> tenants;               // that changed, or whose grants did
+  [[nodiscard]] const std::set<std::string>* only() const { return nodes ? &*nodes : nullptr; }
+};
+
+// Nodes that a resource is, has or runs on.
+void add_nodes(const Snapshot& snapshot, const ResourceKey& key, std::set<std::string>& nodes) {
+  const auto add = [&](const char* index) {
+    for (const auto& node : snapshot.find_by<pb::Node>(index, key.name))
+      nodes.insert(node->metadata().name());
+  };
+  if (key.kind == "Node") nodes.insert(key.name);
+  if (key.kind == "MachinePool") add("pool");
+  if (key.kind == "Cluster") add("cluster");
+  if (key.kind == "Instance")
+    if (const auto* instance = snapshot.find<pb::Instance>(key.name))
+      nodes.insert(instance->spec().node());
+  if (key.kind == "Service")
+    for (const auto& instance : snapshot.find_by<pb::Instance>("service", key.name))
+      nodes.insert(instance->spec().node());
+}
+
+Concerned concerned_by(const PlannedChange& change, const PlanSource& source) {
+  Concerned out;
+  for (const ResourceKey& key : change.keys) {
+    if (key.kind == "Tenant") out.tenants.insert(key.name);
+    if (!key.tenant.empty()) out.tenants.insert(key.tenant);
+  }
+  // Where so much changes, telling who is concerned costs more than looking at everybody.
+  const size_t all = change.after.count(kind_of<pb::Node>());
+  constexpr size_t kShare = 8;
+  constexpr size_t kFew = 64;
+  std::set<std::string> nodes;
+  if (change.keys.size() <= kFew + all / kShare) {
+    out.replanned = source.affected(change.after, changes_of(change));
+    nodes = out.replanned;
+    for (const ResourceKey& key : change.keys)
+      for (const Snapshot* snapshot : {&change.before, &change.after})
+        add_nodes(*snapshot, key, nodes);
+    out.nodes = std::move(nodes);
+    return out;
+  }
+  for (const auto& node : change.after.list<pb::Node>())
+    out.replanned.insert(node->metadata().name());
+  return out;
+}
+
+// Adds the nodes whose plan differs, whether or not a step names them.
+void add_replanned(const PlannedChange& change, const PlanSource& source,
+                   const std::set<std::string>& candidates, std::set<std::string>& nodes) {
+  std::unique_ptr<PlanSource::Planner> old_planner;
+  std::unique_ptr<PlanSource::Planner> new_planner;
+  for (const std::string& name : candidates) {
+    if (nodes.contains(name)) continue;
     const auto* before = change.before.find<pb::Node>(name);
     const auto* after = change.after.find<pb::Node>(name);
+    if (before == nullptr && after == nullptr) continue;
+    if (old_planner == nullptr) {
+      old_planner = source.planner(change.before);
+      new_planner = source.planner(change.after);
+    }
     const bool same = before != nullptr && after != nullptr && [&](auto old_plan, auto new_plan) {
       old_plan.set_revision(0);
       new_plan.set_revision(0);
       return old_plan.SerializeAsString() == new_plan.SerializeAsString();
     }(old_planner->plan(*before), new_planner->plan(*after));
-    if (!same) out.insert(name);
+    if (!same) nodes.insert(name);
   }
-  return out;
 }
 
 pb::BlastRadius blast_radius(const PlannedChange& change, const pb::Plan& plan,
-                             const PlanSource& source) {
-  std::set<std::string> nodes = replanned_nodes(change, source);
+                             const PlanSource& source, const Concerned& concerned) {
+  std::set<std::string> nodes;
   std::set<std::string> clusters;
-  std::set<std::string> tenants;
+  std::set<std::string> tenants = concerned.tenants;
   for (const pb::PlanStep& step : plan.steps()) {
     const std::string& object = step.object();
     const std::string name = object.starts_with("Node/") ? object.substr(5) : object;
@@ -202,17 +262,18 @@ pb::BlastRadius blast_radius(const PlannedChange& change, const pb::Plan& plan,
         change.before.find<pb::Node>(name) != nullptr)
       nodes.insert(name);
   }
-  for (const ResourceKey& key : change.keys) {
+  add_replanned(change, source, concerned.replanned, nodes);
+  for (const ResourceKey& key : change.keys)
     if (key.kind == "Cluster") clusters.insert(key.name);
-    if (key.kind == "Tenant") tenants.insert(key.name);
-    if (!key.tenant.empty()) tenants.insert(key.tenant);
-  }
   for (const std::string& name : nodes)
     for (const Snapshot* snapshot : {&change.before, &change.after})
       if (const auto* node = snapshot->find<pb::Node>(name))
         clusters.insert(node->spec().cluster());
-  for (const auto& grant : change.after.list<pb::Grant>())
-    if (clusters.contains(grant->spec().cluster())) tenants.insert(grant->metadata().tenant());
+  for (const std::string& cluster : clusters)
+    change.after.scan_by(kind_of<pb::Grant>(), "cluster", cluster, [&](const Resource& grant) {
+      tenants.insert(grant.metadata().tenant());
+      return true;
+    });
   pb::BlastRadius out;
   for (const auto& name : nodes) out.add_nodes(name);
   for (const auto& name : tenants) out.add_tenants(name);
@@ -278,8 +339,8 @@ Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<Plann
   const Kind* kind = find_kind(request.kind());
   if (kind == nullptr)
     return Error(Code::kInvalidArgument, fmt::format("unknown kind \"{}\"", request.kind()));
-  // Deleting a join token or an invite takes it back; everything else of the system's goes with what
-  // made it.
+  // Deleting a join token or an invite takes it back; everything else of the system's goes with
+  // what made it.
   if (kind->system_owned && kind->name != "JoinToken" && kind->name != "Invite")
     return Error(Code::kFailedPrecondition,
                  fmt::format("{}: only the system deletes this kind", kind->name));
@@ -323,14 +384,17 @@ pb::Plan explain(const PlannedChange& change, const PlanSource& source) {
   const auto add = [&](std::vector<pb::PlanStep> steps) {
     for (pb::PlanStep& step : steps) *plan.add_steps() = std::move(step);
   };
+  const Concerned concerned = concerned_by(change, source);
+  const std::set<std::string>* only = concerned.only();
   add(explain_model(change));
-  add(explain_machines(change.before, change.after));
-  add(explain_firewall(change.before, change.after));
-  add(explain_configuration(change.before, change.after));
-  add(explain_mesh(change.before, change.after));
-  add(explain_placement(change.before, change.after));
-  add(explain_tenants(change.before, change.after));
-  if (plan.steps_size() > 0) *plan.mutable_blast_radius() = blast_radius(change, plan, source);
+  add(explain_machines(change.before, change.after, only));
+  add(explain_firewall(change.before, change.after, only));
+  add(explain_configuration(change.before, change.after, only));
+  add(explain_mesh(change.before, change.after, only));
+  add(explain_placement(change.before, change.after, change.keys));
+  add(explain_tenants(change.before, change.after, concerned.tenants));
+  if (plan.steps_size() > 0)
+    *plan.mutable_blast_radius() = blast_radius(change, plan, source, concerned);
   return plan;
 }
 

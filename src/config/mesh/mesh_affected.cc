@@ -80,10 +80,12 @@ std::set<std::string> mesh_affected(const Snapshot& snapshot, const Resource& be
   if (const auto* instance = typed<pb::Instance>(any))
     return before && after ? std::set<std::string>{} : around(snapshot, instance->spec().node());
   if (const auto* service = typed<pb::Service>(any)) {
+    // What runs on many nodes is known to next to all.
+    constexpr size_t kMany = 256;
     std::set<std::string> out;
-    for (const auto& instance :
-         snapshot.find_by<pb::Instance>("service", service->metadata().name()))
-      out.merge(around(snapshot, instance->spec().node()));
+    const auto instances = snapshot.find_by<pb::Instance>("service", service->metadata().name());
+    if (instances.size() > kMany) return all_nodes(snapshot);
+    for (const auto& instance : instances) out.merge(around(snapshot, instance->spec().node()));
     return out;
   }
   return {};

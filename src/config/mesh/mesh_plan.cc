@@ -91,11 +91,13 @@ std::map<std::string, std::string> peers_of(const MeshTopology& topology, const 
   return out;
 }
 
-std::string shortened(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 5;
-  if (names.size() <= kShown) return fmt::format("{}", fmt::join(names, ", "));
+constexpr size_t kShown = 5;
+
+// `count`: of all, where `names` are only the first of them.
+std::string shortened(const std::vector<std::string>& names, size_t count) {
+  if (count <= kShown) return fmt::format("{}", fmt::join(names, ", "));
   return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + kShown, ", "),
-                     names.size() - kShown);
+                     count - kShown);
 }
 
 std::string difference(const std::map<std::string, std::string>& before,
@@ -110,32 +112,69 @@ std::string difference(const std::map<std::string, std::string>& before,
   }
   for (const auto& [name, text] : before)
     if (!after.contains(name)) removed.push_back(name);
-  if (!added.empty()) parts.push_back("peers with " + shortened(added));
-  if (!removed.empty()) parts.push_back("no longer peers with " + shortened(removed));
-  if (!changed.empty()) parts.push_back("other routes through " + shortened(changed));
+  if (!added.empty()) parts.push_back("peers with " + shortened(added, added.size()));
+  if (!removed.empty())
+    parts.push_back("no longer peers with " + shortened(removed, removed.size()));
+  if (!changed.empty())
+    parts.push_back("other routes through " + shortened(changed, changed.size()));
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
+// The peers of nodes that are new. Those of a cluster have the same ones, but for themselves.
+class NewPeers {
+ public:
+  explicit NewPeers(const MeshTopology& topology) : topology_(topology) {}
+
+  std::string summary(const pb::Node& node) {
+    const auto [at, first] = clusters_.try_emplace(node.spec().cluster());
+    std::vector<std::string>& names = at->second;
+    const std::string& own = node.metadata().name();
+    if (first) {
+      for (const NodePtr& peer : topology_.neighbours(node))
+        names.push_back(peer->metadata().name());
+      names.insert(std::lower_bound(names.begin(), names.end(), own), own);
+    }
+    // Enough of the others to be named, and how many there are.
+    std::vector<std::string> others;
+    for (const std::string& name : names) {
+      if (name != own) others.push_back(name);
+      if (others.size() > kShown) break;
+    }
+    return others.empty() ? std::string() : "peers with " + shortened(others, names.size() - 1);
+  }
+
+ private:
+  const MeshTopology& topology_;
+  std::map<std::string, std::vector<std::string>> clusters_;
+};
+
 }  // namespace
 
-std::vector<pb::PlanStep> explain_mesh(const Snapshot& before, const Snapshot& after) {
+std::vector<pb::PlanStep> explain_mesh(const Snapshot& before, const Snapshot& after,
+                                       const std::set<std::string>* only) {
   const MeshTopology old_topology(before, MeshTopology::Nodes::kPlanned);
   const MeshTopology new_topology(after, MeshTopology::Nodes::kPlanned);
-  std::map<std::string, std::pair<NodePtr, NodePtr>> nodes;
-  for (const NodePtr& node : before.list<pb::Node>()) nodes[node->metadata().name()].first = node;
-  for (const NodePtr& node : after.list<pb::Node>()) nodes[node->metadata().name()].second = node;
+  NewPeers new_peers(new_topology);
   std::vector<pb::PlanStep> steps;
-  for (const auto& [name, pair] : nodes) {
-    if (pair.second == nullptr) continue;  // the machine goes away with its interface
-    const std::string summary = difference(peers_of(old_topology, pair.first.get()),
-                                           peers_of(new_topology, pair.second.get()));
-    if (summary.empty()) continue;
+  // A node that goes away takes its interface with it.
+  const auto explain = [&](const std::string& name) {
+    const auto* is = after.find<pb::Node>(name);
+    if (is == nullptr) return;
+    const auto* was = before.find<pb::Node>(name);
+    const std::string summary =
+        was == nullptr ? new_peers.summary(*is)
+                       : difference(peers_of(old_topology, was), peers_of(new_topology, is));
+    if (summary.empty()) return;
     pb::PlanStep& step = steps.emplace_back();
     step.set_layer("config");
-    step.set_action(pair.first == nullptr ? "create" : "update");
+    step.set_action(was == nullptr ? "create" : "update");
     step.set_object("Node/" + name);
     step.set_summary("mesh: " + summary);
-  }
+  };
+  if (only != nullptr)
+    for (const std::string& name : *only) explain(name);
+  else
+    for (const NodePtr& node : after.list<pb::Node>()) explain(node->metadata().name());
   return steps;
 }
 

@@ -40,6 +40,7 @@ std::set<std::string> mesh_affected(const Snapshot& snapshot, const Resource& be
                                     const Resource& after);
 
 // What a change of the fleet does to the mesh, once every node has joined; one step a node.
-std::vector<pb::PlanStep> explain_mesh(const Snapshot& before, const Snapshot& after);
+std::vector<pb::PlanStep> explain_mesh(const Snapshot& before, const Snapshot& after,
+                                       const std::set<std::string>* only = nullptr);
 
 }  // namespace frameworks

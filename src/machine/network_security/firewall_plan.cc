@@ -114,19 +114,52 @@ pb::FirewallSection plan_firewall(const Snapshot& snapshot, const pb::Node& node
 
 namespace {
 
-using NodePtr = std::shared_ptr<const pb::Node>;
+using Lines = std::set<std::string>;
 
-// The lines of a ruleset that say something by themselves.
-std::set<std::string> statements(const Snapshot& snapshot, const pb::Node* node) {
-  std::set<std::string> out;
-  if (node == nullptr) return out;
-  const std::string ruleset = plan_firewall(snapshot, *node).ruleset();
-  for (size_t begin = 0; begin < ruleset.size();) {
-    const size_t end = std::min(ruleset.find('\n', begin), ruleset.size());
-    const std::string line = ruleset.substr(begin, end - begin);
-    if (line.starts_with("\t\t")) out.insert(line.substr(2));
-    begin = end + 1;
+// The lines of rulesets that say something by themselves. Nodes of a cluster that run the same
+// services have the same: it is made once.
+class Statements {
+ public:
+  explicit Statements(const Snapshot& snapshot) : snapshot_(snapshot) {}
+  // Nothing for a node that is not there.
+  const Lines& of(const pb::Node* node) {
+    static const Lines kNone;
+    if (node == nullptr) return kNone;
+    const pb::NodeSpec& spec = node->spec();
+    std::string key =
+        fmt::format("{} {} {}", spec.cluster(), spec.ssh_port(), spec.wireguard_port());
+    for (const auto& instance : snapshot_.find_by<pb::Instance>("node", node->metadata().name()))
+      key += ' ' + instance->spec().service();
+    const auto [at, first] = lines_.try_emplace(std::move(key));
+    if (first) at->second = lines_of(plan_firewall(snapshot_, *node).ruleset());
+    return at->second;
   }
+
+ private:
+  static Lines lines_of(const std::string& ruleset) {
+    Lines out;
+    for (size_t begin = 0; begin < ruleset.size();) {
+      const size_t end = std::min(ruleset.find('\n', begin), ruleset.size());
+      const std::string line = ruleset.substr(begin, end - begin);
+      if (line.starts_with("\t\t")) out.insert(line.substr(2));
+      begin = end + 1;
+    }
+    return out;
+  }
+
+  const Snapshot& snapshot_;
+  std::map<std::string, Lines> lines_;  // by all that a ruleset follows from
+};
+
+// In order of name; those that go take their filter with them.
+std::vector<const pb::Node*> nodes_of(const Snapshot& snapshot, const std::set<std::string>* only) {
+  std::vector<const pb::Node*> out;
+  if (only == nullptr)
+    for (const auto& node : snapshot.list<pb::Node>())
+      out.push_back(snapshot.find<pb::Node>(node->metadata().name()));
+  else
+    for (const std::string& name : *only)
+      if (const auto* node = snapshot.find<pb::Node>(name)) out.push_back(node);
   return out;
 }
 
@@ -137,24 +170,25 @@ int missing_from(const std::set<std::string>& these, const std::set<std::string>
 
 }  // namespace
 
-std::vector<pb::PlanStep> explain_firewall(const Snapshot& before, const Snapshot& after) {
-  std::map<std::string, std::pair<NodePtr, NodePtr>> nodes;
-  for (const NodePtr& node : before.list<pb::Node>()) nodes[node->metadata().name()].first = node;
-  for (const NodePtr& node : after.list<pb::Node>()) nodes[node->metadata().name()].second = node;
+std::vector<pb::PlanStep> explain_firewall(const Snapshot& before, const Snapshot& after,
+                                           const std::set<std::string>* only) {
+  Statements old_statements(before);
+  Statements new_statements(after);
   std::vector<pb::PlanStep> steps;
-  for (const auto& [name, pair] : nodes) {
-    if (pair.second == nullptr) continue;  // the filter goes away with the machine
-    const auto old_lines = statements(before, pair.first.get());
-    const auto new_lines = statements(after, pair.second.get());
+  for (const pb::Node* node : nodes_of(after, only)) {
+    const std::string& name = node->metadata().name();
+    const auto* was = before.find<pb::Node>(name);
+    const Lines& old_lines = old_statements.of(was);
+    const Lines& new_lines = new_statements.of(node);
     const int added = missing_from(new_lines, old_lines);
     const int removed = missing_from(old_lines, new_lines);
     if (added == 0 && removed == 0) continue;
     pb::PlanStep& step = steps.emplace_back();
     step.set_layer("machine");
-    step.set_action(pair.first == nullptr ? "create" : "update");
+    step.set_action(was == nullptr ? "create" : "update");
     step.set_object("Node/" + name);
     step.set_summary(fmt::format("firewall: {} rules to add, {} to remove", added, removed));
-    if (pair.first == nullptr) continue;  // all of it is new: the count says enough
+    if (was == nullptr) continue;  // all of it is new: the count says enough
     for (const std::string& line : new_lines)
       if (!old_lines.contains(line))
         step.add_changes()->set_after("\"" + json_escaped(line) + "\"");

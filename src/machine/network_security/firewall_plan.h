@@ -25,6 +25,7 @@ std::set<std::string> firewall_affected(const Snapshot& snapshot, const Resource
                                         const Resource& after);
 
 // One step a node whose filter changes, with the rules that come and go.
-std::vector<pb::PlanStep> explain_firewall(const Snapshot& before, const Snapshot& after);
+std::vector<pb::PlanStep> explain_firewall(const Snapshot& before, const Snapshot& after,
+                                           const std::set<std::string>* only = nullptr);
 
 }  // namespace frameworks

@@ -287,12 +287,22 @@ Status plan_pool_nodes(Transaction& transaction, std::span<const ResourceKey> ch
   return plan_clusters(transaction, clusters);
 }
 
-std::vector<pb::PlanStep> explain_machines(const Snapshot& before, const Snapshot& after) {
+std::vector<pb::PlanStep> explain_machines(const Snapshot& before, const Snapshot& after,
+                                           const std::set<std::string>* only) {
   std::map<std::string, std::pair<Facts, Facts>> machines;
-  for (const auto& node : before.list<pb::Node>())
-    machines[node->metadata().name()].first = machine_facts(before, *node);
-  for (const auto& node : after.list<pb::Node>())
-    machines[node->metadata().name()].second = machine_facts(after, *node);
+  if (only == nullptr) {
+    for (const auto& node : before.list<pb::Node>())
+      machines[node->metadata().name()].first = machine_facts(before, *node);
+    for (const auto& node : after.list<pb::Node>())
+      machines[node->metadata().name()].second = machine_facts(after, *node);
+  } else {
+    for (const std::string& name : *only) {
+      if (const auto* node = before.find<pb::Node>(name))
+        machines[name].first = machine_facts(before, *node);
+      if (const auto* node = after.find<pb::Node>(name))
+        machines[name].second = machine_facts(after, *node);
+    }
+  }
   std::vector<pb::PlanStep> steps;
   for (const auto& [node, facts] : machines)
     if (auto step = machine_step(node, facts.first, facts.second))

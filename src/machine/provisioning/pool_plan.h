@@ -8,6 +8,7 @@
 // none. Pure; a second run writes nothing.
 #pragma once
 
+#include <set>
 #include <span>
 #include <vector>
 
@@ -26,6 +27,7 @@ Status plan_pool_nodes(Transaction& transaction);
 Status plan_pool_nodes(Transaction& transaction, std::span<const ResourceKey> changed);
 
 // What happens to machines of local pools: create, update (size, place) and delete.
-std::vector<pb::PlanStep> explain_machines(const Snapshot& before, const Snapshot& after);
+std::vector<pb::PlanStep> explain_machines(const Snapshot& before, const Snapshot& after,
+                                           const std::set<std::string>* only = nullptr);
 
 }  // namespace frameworks

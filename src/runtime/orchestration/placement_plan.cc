@@ -131,8 +131,7 @@ class InstancePlan {
                                       const std::string& cluster) const {
     const Snapshot& now = transaction_.snapshot();
     int there = 0;
-    for (const auto& instance :
-         now.find_by<pb::Instance>("service", service.metadata().name())) {
+    for (const auto& instance : now.find_by<pb::Instance>("service", service.metadata().name())) {
       const auto* node = now.find<pb::Node>(instance->spec().node());
       there += node != nullptr && node->spec().cluster() == cluster ? 1 : 0;
     }
@@ -224,31 +223,25 @@ std::string why_gone(const Snapshot& after, const pb::Instance& instance) {
   return obstacle ? ": the node " + obstacle->message : std::string();
 }
 
-void explain_instances(const Snapshot& before, const Snapshot& after,
-                       std::vector<pb::PlanStep>& steps) {
-  using InstancePtr = std::shared_ptr<const pb::Instance>;
-  std::map<std::string, std::pair<InstancePtr, InstancePtr>> instances;
-  for (const auto& instance : before.list<pb::Instance>())
-    instances[instance->metadata().name()].first = instance;
-  for (const auto& instance : after.list<pb::Instance>())
-    instances[instance->metadata().name()].second = instance;
-  for (const auto& [name, pair] : instances) {
-    const auto& [was, is] = pair;
-    const pb::Instance& one = is == nullptr ? *was : *is;
-    const std::string& service = one.spec().service();
-    const std::string& node = one.spec().node();
-    const std::string object = "Instance/" + name;
-    if (was == nullptr)
-      steps.push_back(step("create", object,
-                           fmt::format("run {} on {}{}", service, node, why_here(after, one))));
-    else if (is == nullptr)
-      steps.push_back(step("delete", object,
-                           fmt::format("stop {} on {}{}", service, node, why_gone(after, one))));
-    else if (was->spec().version() != is->spec().version())
-      steps.push_back(step("update", object,
-                           fmt::format("change {} on {} from {} to {}", service, node,
-                                       version_text(*was), version_text(*is))));
-  }
+void explain_instance(const Snapshot& before, const Snapshot& after, const std::string& name,
+                      std::vector<pb::PlanStep>& steps) {
+  const auto* was = before.find<pb::Instance>(name);
+  const auto* is = after.find<pb::Instance>(name);
+  if (was == nullptr && is == nullptr) return;
+  const pb::Instance& one = is == nullptr ? *was : *is;
+  const std::string& service = one.spec().service();
+  const std::string& node = one.spec().node();
+  const std::string object = "Instance/" + name;
+  if (was == nullptr)
+    steps.push_back(
+        step("create", object, fmt::format("run {} on {}{}", service, node, why_here(after, one))));
+  else if (is == nullptr)
+    steps.push_back(step("delete", object,
+                         fmt::format("stop {} on {}{}", service, node, why_gone(after, one))));
+  else if (was->spec().version() != is->spec().version())
+    steps.push_back(step("update", object,
+                         fmt::format("change {} on {} from {} to {}", service, node,
+                                     version_text(*was), version_text(*is))));
 }
 
 // What a service lacks: of a counted one its count, of others the nodes that have no room for it.
@@ -314,9 +307,25 @@ Status plan_instances(Transaction& transaction, std::span<const ResourceKey> cha
 }
 
 std::vector<pb::PlanStep> explain_placement(const Snapshot& before, const Snapshot& after) {
+  std::vector<ResourceKey> all;
+  for (const Snapshot* snapshot : {&before, &after})
+    for (const Kind* kind : {&kind_of<pb::Service>(), &kind_of<pb::Instance>()})
+      for (const Resource& resource : snapshot->list(*kind)) all.push_back(resource.key());
+  return explain_placement(before, after, all);
+}
+
+std::vector<pb::PlanStep> explain_placement(const Snapshot& before, const Snapshot& after,
+                                            std::span<const ResourceKey> changed) {
+  std::set<std::string> instances;
+  bool placed_anew = false;
+  for (const ResourceKey& key : changed) {
+    if (key.kind == "Instance") instances.insert(key.name);
+    placed_anew |= key.kind == "Instance" || key.kind == "Service" || key.kind == "Node" ||
+                   key.kind == "Cluster" || key.kind == "MachinePool";
+  }
   std::vector<pb::PlanStep> steps;
-  explain_instances(before, after, steps);
-  explain_lacks(before, after, steps);
+  for (const std::string& name : instances) explain_instance(before, after, name, steps);
+  if (placed_anew) explain_lacks(before, after, steps);
   return steps;
 }
 

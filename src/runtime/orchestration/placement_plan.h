@@ -27,5 +27,8 @@ Status plan_instances(Transaction& transaction, std::span<const ResourceKey> cha
 // Which instances come, go, or get another version, with why; and which services have instances
 // that fit nowhere, with the constraint that keeps them off and how close it came.
 std::vector<pb::PlanStep> explain_placement(const Snapshot& before, const Snapshot& after);
+// The same where it is known what differs: work grows with that.
+std::vector<pb::PlanStep> explain_placement(const Snapshot& before, const Snapshot& after,
+                                            std::span<const ResourceKey> changed);
 
 }  // namespace frameworks

@@ -39,13 +39,12 @@ struct Entitlement {
   std::set<std::string> clusters;
 };
 
-std::map<std::string, Entitlement> entitlements(const Snapshot& snapshot) {
-  std::map<std::string, Entitlement> out;
-  for (const auto& tenant : snapshot.list<pb::Tenant>())
-    out[tenant->metadata().name()].suspended = tenant_state(*tenant) != pb::TENANT_STATE_ACTIVE;
-  for (const auto& grant : snapshot.list<pb::Grant>())
-    if (is_valid(snapshot, *grant))
-      out[grant->metadata().tenant()].clusters.insert(grant->spec().cluster());
+Entitlement entitlement(const Snapshot& snapshot, const std::string& name) {
+  Entitlement out;
+  if (const auto* tenant = snapshot.find<pb::Tenant>(name))
+    out.suspended = tenant_state(*tenant) != pb::TENANT_STATE_ACTIVE;
+  for (const auto& grant : snapshot.find_by<pb::Grant>("tenant", name))
+    if (is_valid(snapshot, *grant)) out.clusters.insert(grant->spec().cluster());
   return out;
 }
 
@@ -104,12 +103,22 @@ std::set<std::string> tenancy_affected(const Snapshot& snapshot, const Resource&
 }
 
 std::vector<pb::PlanStep> explain_tenants(const Snapshot& before, const Snapshot& after) {
-  auto old_ones = entitlements(before);
-  auto new_ones = entitlements(after);
-  for (const auto& [tenant, entitlement] : old_ones) new_ones.try_emplace(tenant);
+  std::set<std::string> tenants;
+  for (const Snapshot* snapshot : {&before, &after}) {
+    for (const auto& tenant : snapshot->list<pb::Tenant>())
+      tenants.insert(tenant->metadata().name());
+    for (const auto& grant : snapshot->list<pb::Grant>())
+      tenants.insert(grant->metadata().tenant());
+  }
+  return explain_tenants(before, after, tenants);
+}
+
+std::vector<pb::PlanStep> explain_tenants(const Snapshot& before, const Snapshot& after,
+                                          const std::set<std::string>& tenants) {
   std::vector<pb::PlanStep> steps;
-  for (const auto& [tenant, now] : new_ones) {
-    const Entitlement& was = old_ones[tenant];
+  for (const std::string& tenant : tenants) {
+    const Entitlement was = entitlement(before, tenant);
+    const Entitlement now = entitlement(after, tenant);
     for (const std::string& cluster : missing(now.clusters, was.clusters))
       steps.push_back(step("entitle", tenant, fmt::format("{} may use {}", tenant, cluster)));
     for (const std::string& cluster : missing(was.clusters, now.clusters))

@@ -26,5 +26,8 @@ std::set<std::string> tenancy_affected(const Snapshot& snapshot, const Resource&
 
 // Who may use which cluster from now on, and who no longer: entitle, withdraw, suspend, resume.
 std::vector<pb::PlanStep> explain_tenants(const Snapshot& before, const Snapshot& after);
+// The same of these tenants only.
+std::vector<pb::PlanStep> explain_tenants(const Snapshot& before, const Snapshot& after,
+                                          const std::set<std::string>& tenants);
 
 }  // namespace frameworks
