@@ -283,7 +283,7 @@ class Operations:
         done = {"description": "Done.", "content": {"application/json": {"schema": ref(method.output_type)}}}
         if any(field.name == "body" for field in self.contract.messages[method.output_type].field):
             done["content"] = {media: {"schema": {"type": "string"}} for media in ("text/plain", "text/csv")}
-            done["content"]["application/json"] = {"schema": {"type": ["object", "array"]}}
+            done["content"]["application/json"] = {"schema": {"type": ["object", "array"], "items": {}}}
         if not self.is_tagged(method):
             return {"200": done}
         done["headers"] = {"ETag": {"description": "The version of what is shown.", "schema": {"type": "string"}}}
