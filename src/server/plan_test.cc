@@ -3,8 +3,14 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "config/mesh/mesh_plan.h"
 #include "frameworks/v1/operation.pb.h"
 #include "frameworks/v1/tenant.pb.h"
+#include "machine/network_security/firewall_plan.h"
+#include "machine/provisioning/pool_plan.h"
+#include "runtime/inventory/inventory.h"
+#include "runtime/orchestration/placement_plan.h"
+#include "runtime/tenants/tenancy_plan.h"
 #include "server/derive.h"
 #include "server/fleet_client.h"
 #include "server/node_plan.h"
@@ -55,6 +61,69 @@ TEST(Plan, FollowsAPoolsCountThroughAllLayers) {
   EXPECT_NE(next.snapshot().find<pb::Node>("us-edge-2"), nullptr);
   const auto& nodes = plan.blast_radius().nodes();
   EXPECT_NE(std::find(nodes.begin(), nodes.end(), "us-edge-2"), nodes.end());
+}
+
+// The steps as they are found by looking at everything, whatever changed.
+std::string steps_of_everything(const PlannedChange& change) {
+  std::string out;
+  const auto add = [&](const std::vector<pb::PlanStep>& steps) {
+    for (const pb::PlanStep& step : steps) out += step.ShortDebugString() + "\n";
+  };
+  add(explain_machines(change.before, change.after));
+  add(explain_firewall(change.before, change.after));
+  add(explain_configuration(change.before, change.after));
+  add(explain_mesh(change.before, change.after));
+  add(explain_placement(change.before, change.after));
+  add(explain_tenants(change.before, change.after));
+  return out;
+}
+
+std::string steps_of(const pb::Plan& plan) {
+  std::string out;
+  for (const pb::PlanStep& step : plan.steps())
+    if (step.layer() != "model") out += step.ShortDebugString() + "\n";
+  return out;
+}
+
+TEST(Plan, TellsTheSameAsLookingAtEverything) {
+  FakeTransaction transaction;
+  ASSERT_TRUE(apply_to(transaction, FleetClient::demo()));
+  // Each resource of the demo fleet is left out in turn, and comes back; then each service changes.
+  const auto documents = FleetClient::demo();
+  int compared = 0;
+  for (int i = 0; i < documents.items_size(); ++i) {
+    const auto resource = unpack(documents.items(i).resource());
+    ASSERT_TRUE(resource);
+    pb::DeleteRequest request;
+    request.set_kind(resource->kind().name);
+    request.set_tenant(resource->metadata().tenant());
+    request.set_name(resource->name());
+    FakeTransaction without(transaction.snapshot());
+    const auto outcome = std::make_shared<PlannedChange>();
+    const auto edit = delete_edit(request, outcome);
+    ASSERT_TRUE(edit);
+    if ((*edit)(without)) {  // not what others refer to
+      EXPECT_EQ(steps_of(explain(*outcome, NodePlans())), steps_of_everything(*outcome));
+      FakeTransaction again(without.snapshot());
+      const auto change = apply_to(again, documents);
+      if (change) {
+        EXPECT_EQ(steps_of(explain(*change, NodePlans())), steps_of_everything(*change));
+        ++compared;
+      }
+    }
+    pb::Service service;
+    if (!documents.items(i).resource().UnpackTo(&service)) continue;
+    service.mutable_spec()->set_version("other");
+    if (service.spec().ports_size() > 0) service.mutable_spec()->mutable_ports(0)->set_port(7);
+    pb::ApplyRequest changed;
+    *changed.add_items()->mutable_resource() = pack(Resource::of(service));
+    FakeTransaction next(transaction.snapshot());
+    const auto change = apply_to(next, changed);
+    ASSERT_TRUE(change) << change.error().text();
+    EXPECT_EQ(steps_of(explain(*change, NodePlans())), steps_of_everything(*change));
+    ++compared;
+  }
+  EXPECT_GE(compared, 8);
 }
 
 TEST(Plan, KeepsStatusAndWhatOthersWrote) {
