@@ -3,6 +3,7 @@
 #include <google/protobuf/util/time_util.h>
 
 #include "model/words.h"
+#include "runtime/health/health_reasons.h"
 #include "runtime/inventory/inventory.h"
 #include "server/handlers.h"
 
@@ -80,8 +81,11 @@ std::string state_name(const Status& status) {
 }
 
 void count_health(const Snapshot& snapshot, pb::StatusResponse& response) {
-  for (const auto& node : snapshot.list<pb::Node>())
-    ++(*response.mutable_nodes())[state_name(node->status().health())];
+  // Those that vanished with very many others are told apart from what is suspect for a moment.
+  for (const auto& node : snapshot.list<pb::Node>()) {
+    const pb::NodeHealth& health = node->status().health();
+    ++(*response.mutable_nodes())[is_held(health) ? "held" : state_name(health)];
+  }
   for (const auto& instance : snapshot.list<pb::Instance>())
     ++(*response.mutable_instances())[state_name(instance->status())];
 }

@@ -243,8 +243,10 @@ std::vector<HealthTransition> NodeHealthTable::probed(std::string_view node, std
     if (!by_server) entry.unreached = now;
     return {};
   }
+  // What the server found itself is told rather than what a peer did.
+  if (by_server || !is_recent(entry, entry.server_reached, now))
+    entry.how = fmt::format("{} reaches it ({})", by_server ? "the server" : by, how);
   (by_server ? entry.server_reached : entry.peer_reached) = now;
-  entry.how = fmt::format("{} reaches it ({})", by_server ? "the server" : by, how);
   const bool late = entry.state == pb::HEALTH_DOWN || entry.silence != Silence::kNone;
   if (!late || !judge(entry, now)) return {};
   return {told(*at, now)};

@@ -249,12 +249,15 @@ TEST_F(FleetHealth, WhomAPeerReachesIsPartitionedAndKeepsItsPlace) {
 TEST_F(FleetHealth, WhomTheServerReachesHasASilentAgent) {
   run(1800, {"a"});
   for (const std::string& name : table_.to_probe(at(now_), 10)) {
-    table_.probed(name, "c", true, "x", at(now_));
     table_.probed(name, "", true, "10.0.0.1:22 accepts connections", at(now_));
+    table_.probed(name, "c", true, "x", at(now_));
   }
   const Transitions all = run(3000, {"a"});
   ASSERT_EQ(states(all), (Strings{"a suspect"}));
   EXPECT_EQ(all[0].silence, Silence::kAgentOnly);
+  EXPECT_EQ(all[0].reason,
+            "agent silent: no heartbeat for 2.6 s; the server reaches it (10.0.0.1:22 accepts "
+            "connections)");
 }
 
 TEST_F(FleetHealth, AnAnswerThatComesAfterTheVerdictCorrectsIt) {
