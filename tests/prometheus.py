@@ -24,7 +24,7 @@ ASK = "import sys,urllib.request; print(urllib.request.urlopen(sys.argv[1], time
 class Prometheus:
     """`where`: words that run a program in another network namespace."""
 
-    def __init__(self, folder, url, token_file, interval="1s", where=(), port=0):
+    def __init__(self, folder, url, token_file, interval="2s", where=(), port=0):
         self.where = list(where)
         self.folder = os.path.join(folder, "prometheus")
         os.makedirs(self.folder)
