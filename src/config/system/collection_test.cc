@@ -42,6 +42,9 @@ constexpr std::string_view kPlaybook = R"(---
   tasks:
     - {name: First, frameworks.infra.files: *wanted, register: first}
     - {name: Second, frameworks.infra.files: *wanted, register: second}
+    - {name: Give, frameworks.infra.versions: {packages: ["no-such-package=1.2*"], notes: "{{ there }}/notes"}, register: given}
+    - {name: Take back, frameworks.infra.versions: {packages: [no-such-package], notes: "{{ there }}/notes"}, register: taken_back}
+    - {name: As ever, frameworks.infra.versions: {packages: [no-such-package], notes: "{{ there }}/notes"}, register: as_ever}
     - name: Check
       ansible.builtin.assert:
         that:
@@ -49,6 +52,11 @@ constexpr std::string_view kPlaybook = R"(---
           - first.paths | length == 2
           - second is not changed
           - packages == ["libnginx-mod-rtmp", "nginx=1.22*"]
+          - given.packages == ["no-such-package=1.2*"]
+          - taken_back.packages == ["no-such-package"]
+          - taken_back is changed
+          - as_ever.packages == ["no-such-package"]
+          - as_ever is not changed
           - units == ["nginx.service", "redis-server.service"]
       vars:
         packages: "{{ [{'role': 'nginx_rtmp', 'version': '1.22'}] | frameworks.infra.packages }}"

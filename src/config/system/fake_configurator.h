@@ -1,5 +1,6 @@
 // Stands in for Ansible where machines are simulated, and in tests: it installs nothing. What it
-// does for a node is what a simulated agent waits for: the join token as DIR/<node>.token.
+// does for a node is what a simulated agent waits for: the join token as DIR/<node>.token. A file
+// DIR/<node>.error makes the node fail with what it says: a rehearsal of what cannot be installed.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/locked.h"
+#include "base/text.h"
 #include "config/system/configurator.h"
 
 namespace frameworks {
@@ -38,7 +40,8 @@ class FakeConfigurator final : public Configurator {
     if (!contains(run.inventory, host)) {
       return HostOutcome{.converged = false, .changed = 0, .error = "is not in the inventory"};
     }
-    const std::string error = failures_.with([&](auto& failures) { return failures[host]; });
+    std::string error = failures_.with([&](auto& failures) { return failures[host]; });
+    if (const auto rehearsed = read_file(tokens_ / (host + ".error"))) error = trim(*rehearsed);
     if (!error.empty()) {
       tell(run, host, TaskResult::kFailed, error);
       return HostOutcome{

@@ -22,6 +22,11 @@ options:
     type: list
     elements: path
     default: []
+  packages:
+    description: Debian packages of the service; the unit is restarted when one was unpacked after its last start.
+    type: list
+    elements: str
+    default: []
 author: FrameWorks (@frameworks)
 """
 
@@ -55,6 +60,7 @@ from ansible_collections.frameworks.infra.plugins.module_utils import files
 
 PROPERTIES = "LoadState,ActiveState,UnitFileState,NeedDaemonReload,DropInPaths,InactiveExitTimestamp"
 UNITS = "/etc/systemd/system/"
+DPKG = "/var/lib/dpkg/info"
 
 
 class Unit:
@@ -129,13 +135,16 @@ def main() -> None:
         files.ARGUMENTS,
         unit={"type": "str", "required": True},
         watch={"type": "list", "elements": "path", "default": []},
+        packages={"type": "list", "elements": "str", "default": []},
     )
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
     module.run_command_environ_update = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
     unit = Unit(module, module.params["unit"])
     try:
         result = files.ensure(module)
-        unit.ensure([file["path"] for file in module.params["files"]] + module.params["watch"])
+        # dpkg writes a package's list of files when it unpacks it, and at no other time.
+        lists = [f"{DPKG}/{package}.list" for package in module.params["packages"]]
+        unit.ensure([file["path"] for file in module.params["files"]] + module.params["watch"] + lists)
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
     module.exit_json(changed=bool(result["paths"] or unit.actions), actions=unit.actions, **result)
