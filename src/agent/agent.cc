@@ -55,7 +55,7 @@ Result<std::unique_ptr<Agent>> Agent::start(AgentOptions options, NodeDrivers dr
       });
   agent->plan_ = std::make_unique<Plan>(agent->options_.state / "plan.pb", std::move(drivers),
                                         agent->identity_->wireguard_private_key(), *agent->checks_,
-                                        agent->tenancy_, clock);
+                                        agent->tenancy_, agent->sessions_, clock);
   agent->plan_->restore();
   if (!agent->options_.media_listen.empty()) {
     ASSIGN_OR_RETURN(agent->media_,
@@ -200,6 +200,8 @@ bool Agent::send_heartbeat(Link& link, int64_t sequence) {
   // What a simulated node's host does is not the node's load.
   if (!options_.simulated)
     if (auto load = load_.measure(clock_.mono()); load) *heartbeat.mutable_load() = *load;
+  for (const auto& [instance, sessions] : sessions_.counts())
+    (*heartbeat.mutable_sessions())[instance] = sessions;
   return link.write(message);
 }
 

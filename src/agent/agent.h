@@ -18,6 +18,7 @@
 #include <string>
 
 #include "agent/checks.h"
+#include "agent/drain_sessions.h"
 #include "agent/identity.h"
 #include "agent/link.h"
 #include "agent/media_authority.h"
@@ -88,6 +89,7 @@ class Agent {
   Clock& clock_;
   std::optional<Identity> identity_;
   Tenancy tenancy_{clock_};
+  DrainSessions sessions_{tenancy_, clock_};
   std::unique_ptr<Checks> checks_;
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<MediaAuthority> media_;

@@ -36,12 +36,13 @@ void copy_section(const std::string& name, const pb::PlanUpdate& from, pb::PlanU
 }  // namespace
 
 Plan::Plan(std::filesystem::path file, NodeDrivers drivers, std::string wireguard_key,
-           Checks& checks, Tenancy& tenancy, Clock& clock)
+           Checks& checks, Tenancy& tenancy, DrainSessions& sessions, Clock& clock)
     : file_(std::move(file)),
       drivers_(std::move(drivers)),
       wireguard_key_(std::move(wireguard_key)),
       checks_(checks),
       tenancy_(tenancy),
+      sessions_(sessions),
       clock_(clock),
       backend_(drivers_.wireguard->backend()) {}
 
@@ -50,7 +51,10 @@ Status Plan::apply_section(const std::string& name, const pb::PlanUpdate& update
     return apply_mesh(update.mesh(), wireguard_key_, *drivers_.wireguard, drivers_.sysctl);
   if (name == "firewall") return apply_firewall(update.firewall(), *drivers_.packet_filter);
   if (name == "names") return apply_names(update.names(), drivers_.hosts);
-  if (name == "checks") checks_.set(update.checks());
+  if (name == "checks") {
+    checks_.set(update.checks());
+    sessions_.set(update.checks());
+  }
   if (name == "tenancy") tenancy_.set(update.tenancy());
   return {};
 }

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "agent/checks.h"
+#include "agent/drain_sessions.h"
 #include "agent/tenancy.h"
 #include "base/clock.h"
 #include "base/locked.h"
@@ -33,7 +34,7 @@ struct NodeDrivers {
 class Plan {
  public:
   Plan(std::filesystem::path file, NodeDrivers drivers, std::string wireguard_key, Checks& checks,
-       Tenancy& tenancy, Clock& clock);
+       Tenancy& tenancy, DrainSessions& sessions, Clock& clock);
 
   // Applies the last good plan, if there is one. What of it cannot be applied is logged and told in
   // summary().
@@ -59,6 +60,7 @@ class Plan {
   std::string wireguard_key_;
   Checks& checks_;
   Tenancy& tenancy_;
+  DrainSessions& sessions_;
   Clock& clock_;
   std::string backend_;
   pb::PlanUpdate good_;

@@ -107,14 +107,15 @@ PublishAnswer Tenancy::judge(const std::string& tenant, const SectionPtr& sectio
 
 bool Tenancy::count(Runs& runs, const std::string& tenant, const std::string& name, int64_t limit) {
   return runs.with([&](auto& all) {
-    if (limit == 0) {
-      all.erase(tenant);
-      return true;
-    }
     const MonoTime now = clock_.mono();
     Running& running = all[tenant];
+    if (const auto known = running.find(name);
+        known != running.end() && known->second + kSilence >= now) {
+      known->second = now;
+      return true;
+    }
     std::erase_if(running, [&](const auto& each) { return each.second + kSilence < now; });
-    if (!running.contains(name) && static_cast<int64_t>(running.size()) >= limit) return false;
+    if (limit > 0 && static_cast<int64_t>(running.size()) >= limit) return false;
     running[name] = now;
     return true;
   });
@@ -135,6 +136,7 @@ PublishAnswer Tenancy::may_publish(std::string_view form) {
   const SectionPtr now = section();
   if (now == nullptr) return {false, "this node has no plan yet"};
   const std::string& tenant = request->tenant;
+  if (draining_) return {false, "this node is being drained: ask for another"};
   PublishAnswer answer = judge(tenant, now, "publish");
   if (answer.allowed &&
       !count(streams_, tenant, request->stream, find_entry(*now, tenant)->limits().streams()))
@@ -180,6 +182,18 @@ void Tenancy::ended(std::string_view form) {
 void Tenancy::stopped_playing(std::string_view form) {
   if (const auto request = parse_publish(form))
     forget(viewers_, request->tenant, first_value(form, "clientid"));
+}
+
+int64_t Tenancy::sessions() const {
+  const MonoTime now = clock_.mono();
+  if (now - started_ < kLearning) return -1;
+  int64_t count = 0;
+  for (const Runs* runs : {&streams_, &viewers_})
+    runs->with([&](const auto& all) {
+      for (const auto& [tenant, running] : all)
+        for (const auto& [name, heard] : running) count += heard + kSilence < now ? 0 : 1;
+    });
+  return count;
 }
 
 int Tenancy::tenants() const {

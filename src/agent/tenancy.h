@@ -1,6 +1,7 @@
 // Who may publish and play on this node: the tenancy section, answered from memory.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,7 +37,10 @@ class Tenancy {
   // A stream of which nothing was heard for so long has ended: updates come each 10 s.
   static constexpr Duration kSilence = std::chrono::seconds(35);
 
-  explicit Tenancy(Clock& clock = system_clock()) : clock_(clock) {}
+  // So long after the agent's start all that runs has been told of.
+  static constexpr Duration kLearning = std::chrono::seconds(12);
+
+  explicit Tenancy(Clock& clock = system_clock()) : clock_(clock), started_(clock.mono()) {}
 
   void set(const pb::TenancySection& section);
 
@@ -53,6 +57,11 @@ class Tenancy {
   // A stream has ended, a viewer has gone.
   void ended(std::string_view form);
   void stopped_playing(std::string_view form);
+
+  // While the node is drained no stream begins; those that run go on.
+  void set_draining(bool draining) { draining_ = draining; }
+  // Streams and viewers that the media server told of; -1: not known yet.
+  [[nodiscard]] int64_t sessions() const;
 
   [[nodiscard]] int tenants() const;
 
@@ -71,8 +80,9 @@ class Tenancy {
   static void forget(Runs& runs, const std::string& tenant, const std::string& name);
 
   Clock& clock_;
+  const MonoTime started_;
+  std::atomic<bool> draining_{false};
   Locked<SectionPtr> section_;
-  // Of tenants that have a limit.
   Runs streams_;
   Runs viewers_;
 };

@@ -34,8 +34,16 @@ const std::vector<Command>& all_commands() {
                                                  node_power_on_command(),
                                                  node_power_off_command(),
                                                  drain_command(),
+                                                 maintenance_command(),
                                                  resume_command(),
                                                  discover_command(),
+                                                 rollout_start_command(),
+                                                 rollout_status_command(),
+                                                 rollout_list_command(),
+                                                 rollout_pause_command(),
+                                                 rollout_resume_command(),
+                                                 rollout_abort_command(),
+                                                 rollout_undo_command(),
                                                  token_create_command(),
                                                  access_token_create_command(),
                                                  access_token_revoke_command(),
@@ -59,6 +67,7 @@ std::string group_summary(const std::string& group) {
   if (group == "grant") return "Who may use which cluster";
   if (group == "invite") return "Codes with which tenants get a grant by themselves";
   if (group == "operation") return "Long work: list it, follow it, stop it";
+  if (group == "rollout") return "New versions of services, batch by batch";
   if (group == "node") return "Switch machines on and off";
   if (group == "token") return "Tokens that let machines join";
   if (group == "access-token") return "Tokens with which programs use the API";

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "base/log.h"
 #include "control/operation_run.h"
@@ -28,6 +29,14 @@ Error not_found(const std::string& name) {
   return Error(
       Code::kNotFound,
       fmt::format("operation \"{}\" is not known: `frameworks get operations` lists them", name));
+}
+
+// An operation without nodes is for all of them.
+void unite_nodes(pb::OperationSpec& spec, const std::vector<std::string>& more) {
+  if (spec.nodes().empty() || more.empty()) return spec.clear_nodes();
+  std::set<std::string> all(spec.nodes().begin(), spec.nodes().end());
+  all.insert(more.begin(), more.end());
+  spec.mutable_nodes()->Assign(all.begin(), all.end());
 }
 
 class WatchImpl final : public OperationWatch {
@@ -181,7 +190,8 @@ void Operations::sweep_files() {
 }
 
 std::string Operations::enqueue(Transaction& transaction, const std::string& type,
-                                Revision revision, const std::string& actor) {
+                                Revision revision, const std::string& actor,
+                                const std::vector<std::string>& nodes) {
   if (revision == 0) revision = transaction.snapshot().revision() + 1;
   int64_t newest = 0;
   for (const auto& found : transaction.snapshot().list<pb::Operation>()) {
@@ -191,6 +201,7 @@ std::string Operations::enqueue(Transaction& transaction, const std::string& typ
     pb::Operation waiting = *found;
     waiting.mutable_spec()->set_revision(std::max(waiting.spec().revision(), revision));
     waiting.mutable_spec()->set_actor(actor);
+    unite_nodes(*waiting.mutable_spec(), nodes);
     transaction.put(std::move(waiting));
     return found->metadata().name();
   }
@@ -199,6 +210,7 @@ std::string Operations::enqueue(Transaction& transaction, const std::string& typ
   operation.mutable_spec()->set_type(type);
   operation.mutable_spec()->set_revision(revision);
   operation.mutable_spec()->set_actor(actor);
+  operation.mutable_spec()->mutable_nodes()->Assign(nodes.begin(), nodes.end());
   std::string name = operation.metadata().name();
   transaction.put(std::move(operation));
   return name;

@@ -97,8 +97,9 @@ class Operations {
   Result<std::string> start(const std::string& type, Revision revision, const std::string& actor);
   // The same inside a transaction that is being made, so that a change and its operation are one;
   // call wake() when it is written. `revision` 0: the transaction's own.
+  // `nodes`: only these; one that waits is then for its own and these. Empty: for all.
   static std::string enqueue(Transaction& transaction, const std::string& type, Revision revision,
-                             const std::string& actor);
+                             const std::string& actor, const std::vector<std::string>& nodes = {});
   void wake();
 
   // kNotFound; kFailedPrecondition when it has ended. Cancelling twice is cancelling once.

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "control/operation_journal.h"
 #include "store/fake_log.h"
+#include "store/fake_transaction.h"
 
 namespace frameworks {
 namespace {
@@ -357,6 +358,26 @@ TEST_F(OperationsTest, UnknownTypesAreRefusedAndThoseOfAnotherProgramFail) {
             Code::kInvalidArgument);
   EXPECT_EQ(wait("teleport-1").state(), pb::OPERATION_STATE_FAILED);
   EXPECT_EQ(operations_->watch("apply-1", 0, [] {}).error().code(), Code::kNotFound);
+}
+
+TEST(OperationQueue, AnOperationThatWaitsIsForTheNodesOfAllWhoAskedForIt) {
+  FakeTransaction transaction;
+  const auto ask = [&](const std::vector<std::string>& nodes) {
+    const std::string name =
+        Operations::enqueue(transaction, "configure", 1, "account/test", nodes);
+    const auto* operation = transaction.snapshot().find<pb::Operation>(name);
+    std::string out = name + ":";
+    for (const std::string& node : operation->spec().nodes()) out += " " + node;
+    return out;
+  };
+  EXPECT_EQ(ask({"b"}), "configure-1: b");
+  EXPECT_EQ(ask({"c", "a", "b"}), "configure-1: a b c");
+  EXPECT_EQ(ask({}), "configure-1:");  // all of them
+  EXPECT_EQ(ask({"a"}), "configure-1:");
+  pb::Operation running = *transaction.snapshot().find<pb::Operation>("configure-1");
+  running.mutable_status()->set_state(pb::OPERATION_STATE_RUNNING);
+  transaction.put(running);
+  EXPECT_EQ(ask({"a"}), "configure-2: a");
 }
 
 TEST(OperationJournal, ATornLastLineIsCutOffAndTheSequenceGoesOn) {

@@ -5,6 +5,7 @@
 #include "base/ip.h"
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/node.pb.h"
+#include "model/availability.h"
 #include "model/kinds.h"
 #include "model/rules.h"
 #include "model/snapshot.h"
@@ -39,8 +40,8 @@ void validate(const pb::Node& node, Validation& out) {
   if (spec.pool().empty() && spec.address().empty())
     out.fail("spec.address", "a node of no pool needs the address of its machine: give it");
   if (!spec.pool().empty() && spec.has_size())
-    out.fail("spec.size", fmt::format("a node of a pool has the size of pool \"{}\": remove it",
-                                      spec.pool()));
+    out.fail("spec.size",
+             fmt::format("a node of a pool has the size of pool \"{}\": remove it", spec.pool()));
   const auto* cluster = out.snapshot().find<pb::Cluster>(spec.cluster());
   if (cluster == nullptr) return;
   const pb::ClusterNetworks& networks = cluster->spec().networks();
@@ -48,10 +49,23 @@ void validate(const pb::Node& node, Validation& out) {
   check_mesh_address(node, spec.mesh_address6(), networks.mesh6(), "spec.meshAddress6", out);
 }
 
+std::string availability(const pb::Node& node) {
+  if (takes_work(node)) return {};
+  if (node.spec().availability() == pb::AVAILABILITY_MAINTENANCE) return ", in maintenance";
+  switch (node.status().drain().state()) {
+    case pb::DRAIN_STATE_LEAVING:
+    case pb::DRAIN_STATE_WAITING:
+      return ", draining";
+    case pb::DRAIN_STATE_EXPIRED:
+      return ", drain expired";
+    default:
+      return ", drained";
+  }
+}
+
 std::string health(const pb::Node& node) {
   const std::string state = word(node.status().health().state());
-  return (state.empty() ? "unknown" : state) +
-         (node.spec().availability() == pb::AVAILABILITY_DRAINED ? ", drained" : "") +
+  return (state.empty() ? "unknown" : state) + availability(node) +
          (node.status().agent().simulated() ? " (simulated)" : "");
 }
 

@@ -7,6 +7,7 @@
 
 #include "frameworks/v1/service.pb.h"
 #include "model/kinds.h"
+#include "model/orchestration_rules.h"
 #include "model/rules.h"
 #include "model/words.h"
 
@@ -145,6 +146,8 @@ void validate(const pb::Service& service, Validation& out) {
                          service.metadata().name()));
   validate_ports(service.spec(), out);
   validate_checks(service.spec(), out);
+  check_drain_check(service.spec(), out);
+  check_rollout_strategy(service.spec().rollout(), "spec.rollout", out);
 }
 
 std::string ports(const pb::Service& service) {

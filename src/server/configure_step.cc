@@ -70,6 +70,13 @@ Status record(Store& store, const std::string& name, const std::string& version,
   return {};
 }
 
+// The nodes that the operation is limited to; empty: it is not.
+std::set<std::string> nodes_of(const Snapshot& snapshot, const std::string& name) {
+  const auto* operation = snapshot.find<pb::Operation>(name);
+  if (operation == nullptr) return {};
+  return {operation->spec().nodes().begin(), operation->spec().nodes().end()};
+}
+
 // Counts the hosts that are done, for progress, and forwards the events.
 std::function<void(const ConfigureEvent&)> forward(OperationContext& context) {
   return [&context](const ConfigureEvent& event) {
@@ -80,13 +87,25 @@ std::function<void(const ConfigureEvent&)> forward(OperationContext& context) {
 
 }  // namespace
 
+Result<std::unique_lock<std::timed_mutex>> ConfigureTurn::wait(std::stop_token stop) {
+  std::unique_lock lock(mutex_, std::defer_lock);
+  while (!lock.try_lock_for(std::chrono::milliseconds(100)))
+    if (stop.stop_requested())
+      return Error(Code::kCancelled, "cancelled while another operation configured hosts");
+  return lock;
+}
+
 Status ConfigureStep::run(OperationContext& context) const {
+  // Before the snapshot: what an earlier run brought there is done.
+  ASSIGN_OR_RETURN(const auto lock, turn->wait(context.stop()));
   const SnapshotPtr snapshot = context.store().snapshot();
   ConfigureRun run;
   std::map<std::string, std::string> versions;
+  const std::set<std::string> only = nodes_of(*snapshot, context.operation());
   for (const auto& node : snapshot->list<pb::Node>()) {
     const std::string& name = node->metadata().name();
-    if (is_switched_off(*node) || !needs_configuration(*snapshot, *node)) continue;
+    if (is_switched_off(*node)) continue;
+    if (only.empty() ? !needs_configuration(*snapshot, *node) : !only.contains(name)) continue;
     run.hosts.push_back(name);
     versions[name] = host_version(*snapshot, *node);
     if (!node->status().machine().ssh_host_key().empty())

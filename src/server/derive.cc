@@ -3,6 +3,7 @@
 #include "machine/provisioning/pool_plan.h"
 #include "runtime/access/change_rules.h"
 #include "runtime/orchestration/placement_plan.h"
+#include "runtime/orchestration/rollout_change.h"
 #include "runtime/tenants/tenant_status.h"
 
 namespace frameworks {
@@ -11,6 +12,8 @@ Status derive(Transaction& transaction) {
   RETURN_IF_ERROR(plan_pool_nodes(transaction, transaction.changed()));
   RETURN_IF_ERROR(derive_tokens(transaction));
   RETURN_IF_ERROR(derive_tenants(transaction));
+  for (const ResourceKey& key : transaction.changed())
+    if (key.kind == "Service") drop_rollouts(transaction, key.name);
   // Again: nodes that came or went are changes too.
   return plan_instances(transaction, transaction.changed());
 }

@@ -38,6 +38,16 @@ class FakeAgent {
     return ruleset_;
   }
 
+  // How many sessions it tells of, for each instance that is asked about.
+  void set_sessions(int64_t sessions) { sessions_ = sessions; }
+  // Whether its node is asked about sessions at all.
+  [[nodiscard]] bool is_asked() const {
+    std::lock_guard lock(mutex_);
+    return !asked_.empty();
+  }
+  // How many tenants have a place on it.
+  [[nodiscard]] int tenants() const { return tenants_; }
+
   // What it proves with who it is; empty until it has joined.
   [[nodiscard]] KeyAndCertificate identity() const {
     std::lock_guard lock(mutex_);
@@ -85,6 +95,11 @@ class FakeAgent {
       while (system_clock().sleep_for(std::chrono::milliseconds(50), end)) {
         pb::AgentMessage beat;
         beat.mutable_heartbeat();
+        {
+          std::lock_guard own(mutex_);
+          for (const std::string& instance : asked_)
+            (*beat.mutable_heartbeat()->mutable_sessions())[instance] = sessions_;
+        }
         std::lock_guard lock(writing);
         if (!stream->Write(beat)) return;
       }
@@ -107,6 +122,13 @@ class FakeAgent {
     if (plan.has_firewall()) {
       std::lock_guard lock(mutex_);
       ruleset_ = plan.firewall().ruleset();
+    }
+    if (plan.has_tenancy()) tenants_ = plan.tenancy().tenants_size();
+    if (plan.has_checks()) {
+      std::lock_guard lock(mutex_);
+      asked_.clear();
+      for (const auto& instance : plan.checks().instances())
+        if (!instance.sessions().empty()) asked_.push_back(instance.instance());
     }
     pb::AgentMessage ack;
     ack.mutable_ack()->set_revision(plan.revision());
@@ -132,6 +154,9 @@ class FakeAgent {
   mutable std::mutex mutex_;
   grpc::ClientContext* context_ = nullptr;
   std::string ruleset_;
+  std::vector<std::string> asked_;
+  std::atomic<int64_t> sessions_{0};
+  std::atomic<int> tenants_{0};
   std::jthread thread_;
 };
 

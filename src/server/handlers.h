@@ -52,6 +52,7 @@ void add_operation_methods(Api& api, const Fleet& fleet);
 void add_inventory_methods(Api& api, const Fleet& fleet);
 void add_diagnosis_methods(Api& api, const Fleet& fleet);
 void add_orchestration_methods(Api& api, const Fleet& fleet);
+void add_rollout_methods(Api& api, const Fleet& fleet);
 void add_audit_methods(Api& api, const Fleet& fleet);
 // `state`: the folder with the server's keys.
 void add_backup_methods(Api& api, const Fleet& fleet, const std::filesystem::path& state);

@@ -8,6 +8,7 @@
 #include "config/mesh/mesh_plan.h"
 #include "machine/network_security/firewall_plan.h"
 #include "runtime/health/checks_plan.h"
+#include "runtime/orchestration/drain_step.h"
 #include "runtime/tenants/tenancy_plan.h"
 
 namespace frameworks {
@@ -42,7 +43,8 @@ bool same_for_plans(const Change& change) {
   const auto& b = change.after.as<pb::Node>();
   return same_spec(a, b) &&
          a.status().agent().wireguard_public_key() == b.status().agent().wireguard_public_key() &&
-         a.status().agent().has_join_time() == b.status().agent().has_join_time();
+         a.status().agent().has_join_time() == b.status().agent().has_join_time() &&
+         a.status().drain().state() == b.status().drain().state();
 }
 
 class SharedPlanner final : public PlanSource::Planner {
@@ -70,9 +72,10 @@ class SharedPlanner final : public PlanSource::Planner {
   }
 
  private:
-  // The same for every node of a cluster that serves tenants.
+  // The same for every node of a cluster that serves tenants, and has not given them up.
   pb::TenancySection tenancy(const pb::Node& node) {
-    if (!serves_tenants(snapshot_, node)) return plan_tenancy(snapshot_, node);
+    if (!serves_tenants(snapshot_, node) || gives_up_sessions(node))
+      return plan_tenancy(snapshot_, node);
     const auto [at, first] = tenancies_.try_emplace(node.spec().cluster());
     if (first) at->second = plan_tenancy(snapshot_, node);
     return at->second;

@@ -4,42 +4,61 @@
 #include <algorithm>
 
 #include "frameworks/v1/orchestration_api.pb.h"
+#include "model/availability.h"
 #include "runtime/access/visibility.h"
 #include "runtime/orchestration/discovery.h"
+#include "runtime/orchestration/rollout_batch.h"
 #include "server/handlers.h"
 #include "server/plan.h"
 
 namespace frameworks {
 namespace {
 
-// The same again changes nothing.
+constexpr Duration kLongestDrain = std::chrono::hours(720);
+
+// The same again changes nothing, but for a new deadline.
 Status set_availability(const Fleet& fleet, const Caller& caller, const std::string& name,
-                        pb::Availability availability, bool dry_run, pb::ApplyResponse& response) {
+                        const std::function<void(pb::NodeSpec&, WallTime now)>& set, bool dry_run,
+                        pb::ApplyResponse& response) {
   const auto outcome = std::make_shared<PlannedChange>();
   const Edit edit = checked_edit(
-      [caller, name, availability](Transaction& transaction) -> Status {
+      [caller, name, set](Transaction& transaction) -> Status {
         const auto* stored = transaction.snapshot().find<pb::Node>(name);
         const bool seen =
             stored != nullptr &&
             Visibility(transaction.snapshot(), caller.tenant).operates(stored->spec().cluster());
         if (!seen) return Error(Code::kNotFound, fmt::format("Node/{}: not found", name));
         pb::Node next = *stored;
-        next.mutable_spec()->set_availability(availability);
+        set(*next.mutable_spec(), transaction.time());
+        // Whoever asks for it has it from now on, a rollout that drained it no longer.
+        next.mutable_metadata()->mutable_annotations()->erase(kDrainedBy);
         transaction.put(std::move(next));
         return {};
       },
       outcome);
-  RETURN_IF_ERROR(change_fleet(fleet, caller, edit, dry_run, outcome, response));
-  const auto* before = outcome->before.find<pb::Node>(name);
-  if (before != nullptr && before->spec().availability() != availability) {
-    const bool drained = availability == pb::AVAILABILITY_DRAINED;
-    pb::PlanStep& step = *response.mutable_plan()->add_steps();
-    step.set_layer("runtime");
-    step.set_action(drained ? "drain" : "resume");
-    step.set_object("Node/" + name);
-    step.set_summary(drained ? "tenants are no longer sent to it" : "tenants are sent to it again");
-  }
-  return {};
+  return change_fleet(fleet, caller, edit, dry_run, outcome, response);
+}
+
+Status drain(const Fleet& fleet, const Caller& caller, const pb::DrainNodeRequest& request,
+             pb::ApplyResponse& response) {
+  const Duration deadline = std::chrono::seconds(request.deadline().seconds()) +
+                            std::chrono::nanoseconds(request.deadline().nanos());
+  if (request.has_deadline() && (deadline <= Duration::zero() || deadline > kLongestDrain))
+    return Error::invalid({{{},
+                            0,
+                            "",
+                            "deadline",
+                            "is not above 0s and at most 720h: change it, or leave it out to wait "
+                            "for as long as it takes"}});
+  return set_availability(
+      fleet, caller, request.node(),
+      [request, deadline](pb::NodeSpec& spec, WallTime now) {
+        spec.set_availability(request.maintenance() ? pb::AVAILABILITY_MAINTENANCE
+                                                    : pb::AVAILABILITY_DRAINED);
+        spec.clear_drain_deadline();
+        if (request.has_deadline()) *spec.mutable_drain_deadline() = batch_time(now + deadline);
+      },
+      request.dry_run(), response);
 }
 
 // Tells of the instances as they are, then whenever they are others.
@@ -92,14 +111,18 @@ void add_orchestration_methods(Api& api, const Fleet& fleet) {
   api.add<pb::DrainNodeRequest, pb::ApplyResponse>(
       "frameworks.v1.Orchestration/Drain", Runs::kWorker,
       [fleet](const Caller& caller, const auto& request, auto& response) {
-        return set_availability(fleet, caller, request.node(), pb::AVAILABILITY_DRAINED,
-                                request.dry_run(), response);
+        return drain(fleet, caller, request, response);
       });
   api.add<pb::ResumeNodeRequest, pb::ApplyResponse>(
       "frameworks.v1.Orchestration/Resume", Runs::kWorker,
       [fleet](const Caller& caller, const auto& request, auto& response) {
-        return set_availability(fleet, caller, request.node(), pb::AVAILABILITY_ACTIVE,
-                                request.dry_run(), response);
+        return set_availability(
+            fleet, caller, request.node(),
+            [](pb::NodeSpec& spec, WallTime) {
+              spec.set_availability(pb::AVAILABILITY_ACTIVE);
+              spec.clear_drain_deadline();
+            },
+            request.dry_run(), response);
       });
   api.add<pb::DiscoverRequest, pb::DiscoverResponse>(
       "frameworks.v1.Orchestration/Discover", Runs::kInline,

@@ -14,7 +14,9 @@
 #include "model/pack.h"
 #include "model/validate.h"
 #include "runtime/inventory/inventory.h"
+#include "runtime/orchestration/drain_step.h"
 #include "runtime/orchestration/placement_plan.h"
+#include "runtime/orchestration/rollout_plan.h"
 #include "runtime/tenants/tenancy_plan.h"
 #include "runtime/tenants/tenant_deletion.h"
 #include "server/derive.h"
@@ -356,6 +358,10 @@ Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<Plann
       return Error(Code::kFailedPrecondition,
                    fmt::format("{}: belongs to MachinePool/{}: lower the pool's count instead",
                                key.text(), stored->as<pb::Node>().spec().pool()));
+    if (key.kind == "Rollout" && is_under_way(stored->as<pb::Rollout>()))
+      return Error(Code::kFailedPrecondition,
+                   fmt::format("{}: is under way: abort it first (`frameworks rollout abort {}`)",
+                               key.text(), stored->as<pb::Rollout>().spec().service()));
     remove(transaction, key);
     return complete(transaction, before, {}, *outcome);
   });
@@ -392,6 +398,7 @@ pb::Plan explain(const PlannedChange& change, const PlanSource& source) {
   add(explain_configuration(change.before, change.after, only));
   add(explain_mesh(change.before, change.after, only));
   add(explain_placement(change.before, change.after, change.keys));
+  add(explain_drains(change.before, change.after));
   add(explain_tenants(change.before, change.after, concerned.tenants));
   if (plan.steps_size() > 0)
     *plan.mutable_blast_radius() = blast_radius(change, plan, source, concerned);

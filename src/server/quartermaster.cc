@@ -22,6 +22,9 @@
 #include "model/words.h"
 #include "runtime/access/login_desk.h"
 #include "runtime/access/token_desk.h"
+#include "runtime/orchestration/drain_step.h"
+#include "runtime/orchestration/orchestration_keeper.h"
+#include "runtime/orchestration/rollout_change.h"
 #include "runtime/tenants/tenant_keeper.h"
 #include "server/agents_service.h"
 #include "server/configure_step.h"
@@ -109,6 +112,7 @@ class Server final : public Quartermaster {
     grpc_.reset();
     if (lease_) lease_->stop();
     tenants_.reset();
+    orchestration_.reset();
     if (health_) health_->keep_incidents(nullptr);
     if (health_) health_->ask_by(nullptr);
     operations_.reset();
@@ -126,6 +130,7 @@ class Server final : public Quartermaster {
     // Last: steps that are taken up again may wait for nodes to connect.
     RETURN_IF_ERROR(operations_->resume_all());
     keep_tenants();
+    keep_orchestration();
     RETURN_IF_ERROR(lease_->start());
     return announce();
   }
@@ -214,11 +219,31 @@ class Server final : public Quartermaster {
       options.report_of = [this](const std::string& server) { return lease_->report_of(server); };
     options.sign = signer();
     health_->listen(options, [this](const std::string& node) { return is_unplugged(node); });
+    options.on_heartbeat = [this, judge = options.on_heartbeat](const std::string& node,
+                                                                const pb::Heartbeat& heartbeat) {
+      if (judge) judge(node, heartbeat);
+      take_sessions(node, heartbeat);
+    };
     ASSIGN_OR_RETURN(sessions_, Sessions::start(*store_, clock_, plans_, std::move(options)));
     health_->ask_by(sessions_.get());
     lease_->set_report([this] { return sessions_->report(); });
     desk_ = std::make_unique<JoinDesk>(*store_, clock_, signer(), authority_->certificate_pem());
     return {};
+  }
+
+  // What is left on a node that is drained.
+  void take_sessions(const std::string& node, const pb::Heartbeat& heartbeat) {
+    if (heartbeat.sessions().empty()) return;
+    if (!tells_new_sessions(*store_->snapshot(), node, heartbeat)) return;
+    store_->write_async(
+        kOrchestrationActor,
+        [node, heartbeat](Transaction& transaction) -> Status {
+          note_sessions(transaction, node, heartbeat);
+          return {};
+        },
+        [node](const Result<Committed>& done) {
+          if (!done) spdlog::warn("sessions of node {}: {}", node, done.error().text());
+        });
   }
 
   // A simulated node goes on talking when its machine, which is none, is switched off.
@@ -259,6 +284,10 @@ class Server final : public Quartermaster {
         {{"provision", "machine", [provision](OperationContext& c) { return provision.run(c); }},
          {"configure", "config", [configure](OperationContext& c) { return configure.run(c); }},
          {"converge", "runtime", [converge](OperationContext& c) { return converge.run(c); }}});
+    // Of rollouts, which watch what becomes of it themselves.
+    operations_->register_type(
+        "configure",
+        {{"configure", "config", [configure](OperationContext& c) { return configure.run(c); }}});
     return {};
   }
 
@@ -282,6 +311,19 @@ class Server final : public Quartermaster {
       auto keeper = TenantKeeper::start(*fenced_, clock_, *txt_, std::move(options));
       if (!keeper) return spdlog::error("tenants: {}", keeper.error().text());
       tenants_ = std::move(*keeper);
+    });
+  }
+
+  // Where the lease is.
+  void keep_orchestration() {
+    lease_->on_change([this](bool held) {
+      orchestration_.reset();
+      if (!held) return;
+      OrchestrationKeeper::Options options;
+      options.wake_operations = [this] { operations_->wake(); };
+      auto keeper = OrchestrationKeeper::start(*fenced_, clock_, std::move(options));
+      if (!keeper) return spdlog::error("orchestration: {}", keeper.error().text());
+      orchestration_ = std::move(*keeper);
     });
   }
 
@@ -333,6 +375,7 @@ class Server final : public Quartermaster {
     add_inventory_methods(api_, fleet);
     add_diagnosis_methods(api_, fleet);
     add_orchestration_methods(api_, fleet);
+    add_rollout_methods(api_, fleet);
     add_audit_methods(api_, fleet);
     add_backup_methods(api_, fleet, options_.state);
   }
@@ -475,6 +518,7 @@ class Server final : public Quartermaster {
   TxtResolver* txt_ = nullptr;
   std::unique_ptr<FencedStore> fenced_;
   std::unique_ptr<TenantKeeper> tenants_;
+  std::unique_ptr<OrchestrationKeeper> orchestration_;
   Api api_;
   Metrics metrics_;
   std::unique_ptr<Workers> workers_;

@@ -43,7 +43,8 @@ bool has_joined(const pb::Node& node) {
 }
 
 bool needs_configuration(const Snapshot& snapshot, const pb::Node& node) {
-  return !has_joined(node) ||
+  // A run that failed may have been half through: what the host had before says little.
+  return !has_joined(node) || !node.status().configuration().error().empty() ||
          node.status().configuration().version() != host_version(snapshot, node);
 }
 

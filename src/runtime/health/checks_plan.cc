@@ -9,6 +9,8 @@
 #include "frameworks/v1/service.pb.h"
 #include "model/words.h"
 
+#include "runtime/orchestration/drain_step.h"
+
 namespace frameworks {
 namespace {
 
@@ -166,6 +168,7 @@ pb::InstanceChecks plan_instance_checks(const Snapshot& snapshot, const pb::Node
   out.set_instance(instance.metadata().name());
   const auto* service = snapshot.find<pb::Service>(instance.spec().service());
   if (service == nullptr) return out;
+  out.set_sessions(sessions_source(*service, node));
   for (const pb::Check& check : service->spec().checks()) {
     std::string target;
     if (needs_port(type_of(check))) {

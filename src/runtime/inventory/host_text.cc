@@ -29,21 +29,25 @@ using Services = std::map<std::string, Installed>;
 // Visits services so that each comes after those it depends on; by name where that leaves a choice.
 class DependencyOrder {
  public:
-  explicit DependencyOrder(const Services& services) : services_(services) {
+  DependencyOrder(const Snapshot& snapshot, const Services& services)
+      : snapshot_(snapshot), services_(services) {
     for (const auto& [name, installed] : services_) visit(name);
   }
   [[nodiscard]] const std::vector<const Installed*>& order() const { return order_; }
 
  private:
   void visit(const std::string& name) {
-    const auto found = services_.find(name);
-    if (found == services_.end() || !visited_.insert(name).second) return;
-    const auto& depends = found->second.service->spec().depends_on();
+    // What runs elsewhere may itself depend on what runs here.
+    const auto* service = snapshot_.find<pb::Service>(name);
+    if (service == nullptr || !visited_.insert(name).second) return;
+    const auto& depends = service->spec().depends_on();
     for (const std::string& first : std::set<std::string>(depends.begin(), depends.end()))
       visit(first);
-    order_.push_back(&found->second);
+    const auto found = services_.find(name);
+    if (found != services_.end()) order_.push_back(&found->second);
   }
 
+  const Snapshot& snapshot_;
   const Services& services_;
   std::set<std::string> visited_;
   std::vector<const Installed*> order_;

@@ -94,7 +94,8 @@ std::vector<pb::PlanStep> explain_configuration(const Snapshot& before, const Sn
     const std::string& name = node->metadata().name();
     const auto* old_node = before.find<pb::Node>(name);
     const std::string version = new_texts.version(*node);
-    const bool behind = node->status().configuration().version() != version;
+    const pb::ConfigurationStatus& configuration = node->status().configuration();
+    const bool behind = configuration.version() != version || !configuration.error().empty();
     const bool may_differ = only == nullptr || only->contains(name);
     if (!behind && !may_differ) continue;
     const bool same =

@@ -119,6 +119,35 @@ TEST(Inventory, AServiceComesAfterThoseItDependsOn) {
   EXPECT_EQ(names, (Lines{"z-service", "a-service", "node-exporter"}));
 }
 
+TEST(Inventory, WhatRunsElsewhereHandsOnWhatItDependsOn) {
+  Snapshot snapshot = fleet();
+  pb::Service first = service("a-service", "a");
+  first.mutable_spec()->add_depends_on("m-service");
+  pb::Service elsewhere = service("m-service", "m");
+  elsewhere.mutable_spec()->add_depends_on("z-service");
+  snapshot.put(Resource::of(first));
+  snapshot.put(Resource::of(elsewhere));
+  snapshot.put(Resource::of(service("z-service", "z")));
+  snapshot.put(Resource::of(instance("a-service", "eu-edge-1")));
+  snapshot.put(Resource::of(instance("z-service", "eu-edge-1")));
+  Lines names;
+  const boost::json::object host = host_json(snapshot, node());
+  for (const auto& entry : host.at("frameworks_services").as_array())
+    names.emplace_back(entry.at("name").as_string());
+  EXPECT_EQ(names, (Lines{"z-service", "a-service", "node-exporter"}));
+}
+
+TEST(Inventory, ARoleGetsTheVersionOfItsInstance) {
+  Snapshot snapshot = fleet();
+  const std::string before = host_version(snapshot, node());
+  pb::Instance own = instance("node-exporter", "eu-edge-1");
+  own.mutable_spec()->set_version("1.9");
+  snapshot.put(Resource::of(own));
+  const boost::json::object host = host_json(snapshot, node());
+  EXPECT_EQ(host.at("frameworks_services").as_array()[0].at("version"), "1.9");
+  EXPECT_NE(host_version(snapshot, node()), before);
+}
+
 TEST(Inventory, TheVersionFollowsWhatConfiguresTheHostAndNothingElse) {
   Snapshot snapshot = fleet();
   const std::string version = host_version(snapshot, node());

@@ -10,6 +10,7 @@
 
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/node.pb.h"
+#include "model/availability.h"
 
 namespace frameworks {
 namespace {
@@ -55,9 +56,7 @@ std::optional<pb::Health> usable(const pb::Node& node, const pb::Instance& insta
   };
   const pb::Health of_node = node.status().health().state();
   const pb::Health of_instance = instance.status().state();
-  if (!works(of_node) || !works(of_instance) ||
-      node.spec().availability() == pb::AVAILABILITY_DRAINED)
-    return std::nullopt;
+  if (!works(of_node) || !works(of_instance) || !takes_work(node)) return std::nullopt;
   return std::max(of_node, of_instance);
 }
 

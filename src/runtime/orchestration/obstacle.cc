@@ -6,6 +6,7 @@
 #include <array>
 
 #include "frameworks/v1/cluster.pb.h"
+#include "model/availability.h"
 #include "model/words.h"
 
 namespace frameworks {
@@ -53,8 +54,8 @@ std::optional<Obstacle> amount_obstacle(Constraint constraint, std::string_view 
 
 std::string_view constraint_name(Constraint constraint) {
   static constexpr std::array<std::string_view, kConstraints> kNames = {
-      "tier", "region", "cluster", "labels", "availability", "apart from", "port", "cpus",
-      "memory"};
+      "tier",       "region", "cluster", "labels", "availability",
+      "apart from", "port",   "cpus",    "memory"};
   return kNames[static_cast<size_t>(constraint)];
 }
 
@@ -75,7 +76,7 @@ std::optional<Obstacle> selector_obstacle(const Snapshot& snapshot, const pb::Se
   if (!allows(placement.clusters(), cluster->metadata().name()))
     return Obstacle{Constraint::kCluster, fmt::format("is of {}", cluster->metadata().name())};
   if (auto obstacle = label_obstacle(placement, *cluster, node)) return obstacle;
-  if (is_counted(placement) && node.spec().availability() == pb::AVAILABILITY_DRAINED)
+  if (is_counted(placement) && !keeps_instances(node))
     return Obstacle{Constraint::kAvailability, "is drained"};
   return std::nullopt;
 }
@@ -100,8 +101,9 @@ std::optional<Obstacle> room_obstacle(const Snapshot& snapshot, const pb::Servic
     for (const pb::Port& theirs : other->spec().ports())
       for (const pb::Port& ours : service.spec().ports())
         if (theirs.port() == ours.port() && theirs.protocol() == ours.protocol())
-          return Obstacle{Constraint::kPort, fmt::format("has {} on {} {}", other->metadata().name(),
-                                                         word(ours.protocol()), ours.port())};
+          return Obstacle{Constraint::kPort,
+                          fmt::format("has {} on {} {}", other->metadata().name(),
+                                      word(ours.protocol()), ours.port())};
     cpus += other->spec().resources().cpus();
     memory += static_cast<double>(other->spec().resources().memory_mb());
   }

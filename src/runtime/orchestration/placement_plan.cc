@@ -11,6 +11,7 @@
 #include "frameworks/v1/service.pb.h"
 #include "runtime/orchestration/counted.h"
 #include "runtime/orchestration/obstacle.h"
+#include "runtime/orchestration/rollout_plan.h"
 
 namespace frameworks {
 namespace {
@@ -150,16 +151,17 @@ class InstancePlan {
     record(service, plan);
   }
 
-  // Makes the instance exist, with the service's version.
+  // Makes the instance exist, with the version that the service or its rollout says.
   void ensure(const pb::Service& service, const std::string& node) {
     const std::string name = instance_name(service.metadata().name(), node);
     const auto* existing = transaction_.snapshot().find<pb::Instance>(name);
-    if (existing != nullptr && existing->spec().version() == service.spec().version()) return;
+    const std::string version = version_for(transaction_.snapshot(), service, node, existing);
+    if (existing != nullptr && existing->spec().version() == version) return;
     pb::Instance instance = existing != nullptr ? *existing : pb::Instance();
     instance.mutable_metadata()->set_name(name);
     instance.mutable_spec()->set_service(service.metadata().name());
     instance.mutable_spec()->set_node(node);
-    instance.mutable_spec()->set_version(service.spec().version());
+    instance.mutable_spec()->set_version(version);
     transaction_.put(std::move(instance));
   }
 

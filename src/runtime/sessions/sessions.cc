@@ -21,8 +21,8 @@ constexpr size_t kReported = 2'000;
 constexpr Duration kTick = std::chrono::milliseconds(500);
 
 struct NodeEntry {
-  // What the node lacks of its plan. Null: not planned yet, or it has all of it or was sent it; then
-  // the plan is made again when it is needed again.
+  // What the node lacks of its plan. Null: not planned yet, or it has all of it or was sent it;
+  // then the plan is made again when it is needed again.
   std::shared_ptr<const pb::PlanUpdate> wanted;
   bool planned = false;  // since the stream was opened
   NodeSession session;

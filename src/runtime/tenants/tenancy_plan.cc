@@ -8,6 +8,7 @@
 
 #include "frameworks/v1/service.pb.h"
 #include "frameworks/v1/tenant.pb.h"
+#include "runtime/orchestration/drain_step.h"
 #include "runtime/tenants/entitlement.h"
 
 namespace frameworks {
@@ -76,7 +77,7 @@ bool serves_tenants(const Snapshot& snapshot, const pb::Node& node) {
 
 pb::TenancySection plan_tenancy(const Snapshot& snapshot, const pb::Node& node) {
   pb::TenancySection section;
-  if (!serves_tenants(snapshot, node)) return section;
+  if (!serves_tenants(snapshot, node) || gives_up_sessions(node)) return section;
   std::map<std::string, pb::TenancySection::TenantEntry> entries;
   for (const auto& grant : snapshot.find_by<pb::Grant>("cluster", node.spec().cluster())) {
     const auto* tenant = snapshot.find<pb::Tenant>(grant->metadata().tenant());

@@ -10,6 +10,7 @@
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/node.pb.h"
 #include "frameworks/v1/service.pb.h"
+#include "model/availability.h"
 #include "runtime/tenants/entitlement.h"
 
 namespace frameworks {
@@ -193,8 +194,7 @@ ClusterEndpoints cluster_endpoints(const Snapshot& snapshot, const std::string& 
   std::vector<Place> places;
   std::set<std::string> with_room;  // services that have an instance on a node that has room
   for (const auto& node : snapshot.find_by<pb::Node>("cluster", name)) {
-    const bool node_stays = keeps_its_place(node->status().health().state()) &&
-                            node->spec().availability() != pb::AVAILABILITY_DRAINED;
+    const bool node_stays = keeps_its_place(node->status().health().state()) && takes_work(*node);
     for (const auto& instance : snapshot.find_by<pb::Instance>("node", node->metadata().name())) {
       services.insert(instance->spec().service());
       const auto* service = snapshot.find<pb::Service>(instance->spec().service());
