@@ -1,5 +1,6 @@
 // What an agent takes from its server, from its disk and from media servers beside it.
 #include "agent/checks.h"
+#include "agent/drain_sessions.h"
 #include "agent/identity.h"
 #include "agent/plan.h"
 #include "agent/tenancy.h"
@@ -22,11 +23,15 @@ void node_plan(std::string_view bytes) {
   CHECK(made);
   Checks checks(make_simulated_prober(), system_clock(), [](const pb::CheckReport&) {});
   Tenancy tenancy;
+  DrainSessions sessions(tenancy, system_clock());
+  // Nobody is asked for sessions: the addresses are anybody's.
+  if (update.has_checks())
+    for (auto& instance : *update.mutable_checks()->mutable_instances()) instance.clear_sessions();
   const auto plan = [&] {
     return Plan(folder / "plan.pb",
                 {std::make_unique<FakeWireguard>(), std::make_unique<FakePacketFilter>(),
                  folder / "hosts", folder / "sys"},
-                std::string(44, 'A'), checks, tenancy, system_clock());
+                std::string(44, 'A'), checks, tenancy, sessions, system_clock());
   };
   Plan first = plan();
   const pb::PlanAck ack = first.apply(update);

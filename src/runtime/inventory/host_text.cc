@@ -110,7 +110,7 @@ const std::string& HostTexts::services_text(const Instances& instances) {
     if (const auto* service = snapshot_.find<pb::Service>(instance->spec().service()))
       services[service->metadata().name()] = {service, instance->spec().version()};
   json::array all;
-  const DependencyOrder ordered(services);
+  const DependencyOrder ordered(snapshot_, services);
   for (const Installed* installed : ordered.order()) all.push_back(service_json(*installed));
   at->second = json::serialize(all);
   return at->second;
