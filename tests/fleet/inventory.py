@@ -2,8 +2,15 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
-from stack import BIN, ROOT, expect, run
+from stack import BIN, ROOT, eventually, expect, run
+
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from prometheus import Prometheus  # noqa: E402
+
+RELAY = os.path.join(ROOT, "tests/fleet/relay.py")
 
 
 def ansible_inventory(stack, folder, source):
@@ -59,12 +66,37 @@ def log_in_by_ssh(stack, folder):
            f"ssh accepted another machine's host key: {done.returncode} {done.stderr[-300:]}")
 
 
+def scrape_by_prometheus(stack, folder):
+    """Prometheus where victoria-metrics is, which may read the exporters: targets by HTTP SD, scraped over the mesh."""
+    path = os.path.join(folder, "relay")
+    relay = subprocess.Popen(stack.fabric(RELAY, "serve", path, "18002"), stdin=subprocess.DEVNULL)
+    try:
+        eventually("the relay waits", lambda: os.path.exists(path), 10)
+        run(stack.network("eu-regional-1", RELAY, "listen", path, "18002"))
+        url = "http://127.0.0.1:18002/v1/inventory/prometheus?filter.services=node-exporter"
+        token = os.path.join(stack.folder, "server/admin.token")
+        with Prometheus(folder, url, token, where=stack.network("eu-regional-1"), port=19090) as prometheus:
+            targets = prometheus.wait_for(len(stack.resources("nodes")), True, 60)
+            log = prometheus.tail()
+    finally:
+        relay.terminate()
+        relay.wait()
+    seen = {target["labels"].get("node"): (target["health"], target["lastError"]) for target in targets}
+    expect(set(seen) == set(stack.resources("nodes")), f"targets are {seen}: {log}")
+    expect(all(health == "up" for health, _ in seen.values()), f"not scraped: {seen}")
+    return len(targets)
+
+
 def tools_read_the_inventory(stack):
     folder = os.path.join(stack.folder, "inventory")
     os.makedirs(folder)
     try:
         hosts = read_by_ansible(stack, folder)
         log_in_by_ssh(stack, folder)
+        targets = scrape_by_prometheus(stack, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return f"ansible-inventory read {hosts} hosts by script and plugin; ssh -F logged in to each, and refused a wrong host key"
+    why = stack.frameworks("why", "node/us-edge-1", check=False)
+    expect(why.returncode == 0 and "all is well" in why.stdout, f"why node/us-edge-1: {why.stdout}{why.stderr}")
+    return (f"ansible-inventory read {hosts} hosts by script and plugin; ssh -F logged in to each and refused a wrong "
+            f"host key; Prometheus scraped {targets} exporters by HTTP SD")
