@@ -120,11 +120,13 @@ class InstancePlan {
       const Snapshot& now = transaction_.snapshot();
       const bool short_of = service.status().placed() < service.status().wanted();
       const auto* node = now.find<pb::Node>(name);
-      if (node == nullptr) return short_of;
-      if (now.find<pb::Instance>(instance_name(service.metadata().name(), name)) != nullptr ||
-          selector_obstacle(now, service, *node) || room_obstacle(now, service, *node))
+      // Less may be wanted when a cluster has none of its nodes any more.
+      if (node == nullptr || selector_obstacle(now, service, *node)) return short_of;
+      if (now.find<pb::Instance>(instance_name(service.metadata().name(), name)) != nullptr)
         return false;
-      return short_of || lacks_in_cluster(service, node->spec().cluster());
+      // A node without room counts, too: more is wanted when it is the first of its cluster.
+      return lacks_in_cluster(service, node->spec().cluster()) ||
+             (short_of && !room_obstacle(now, service, *node));
     });
   }
 
