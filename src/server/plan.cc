@@ -398,7 +398,7 @@ pb::Plan explain(const PlannedChange& change, const PlanSource& source) {
   add(explain_configuration(change.before, change.after, only));
   add(explain_mesh(change.before, change.after, only));
   add(explain_placement(change.before, change.after, change.keys));
-  add(explain_drains(change.before, change.after));
+  add(explain_drains(change.before, change.after, change.keys));
   add(explain_tenants(change.before, change.after, concerned.tenants));
   if (plan.steps_size() > 0)
     *plan.mutable_blast_radius() = blast_radius(change, plan, source, concerned);

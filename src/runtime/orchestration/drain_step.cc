@@ -232,10 +232,14 @@ std::string drain_summary(const Snapshot& before, const Snapshot& after, const p
 
 }  // namespace
 
-std::vector<pb::PlanStep> explain_drains(const Snapshot& before, const Snapshot& after) {
+std::vector<pb::PlanStep> explain_drains(const Snapshot& before, const Snapshot& after,
+                                         std::span<const ResourceKey> changed) {
   std::vector<pb::PlanStep> steps;
-  for (const auto& node : after.list<pb::Node>()) {
-    const auto* was = before.find<pb::Node>(node->metadata().name());
+  for (const ResourceKey& key : changed) {
+    if (key.kind != "Node") continue;
+    const auto* node = after.find<pb::Node>(key.name);
+    const auto* was = before.find<pb::Node>(key.name);
+    if (node == nullptr) continue;
     const auto availability = node->spec().availability();
     if (was == nullptr || was->spec().availability() == availability ||
         (takes_work(*was) && takes_work(*node)))

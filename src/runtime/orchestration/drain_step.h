@@ -10,6 +10,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ std::string sessions_source(const pb::Service& service, const pb::Node& node);
 bool gives_up_sessions(const pb::Node& node);
 
 // What a change of availability does: who is no longer sent there, what moves, what is waited for.
-std::vector<pb::PlanStep> explain_drains(const Snapshot& before, const Snapshot& after);
+// `changed`: work grows with it.
+std::vector<pb::PlanStep> explain_drains(const Snapshot& before, const Snapshot& after,
+                                         std::span<const ResourceKey> changed);
 
 }  // namespace frameworks

@@ -178,9 +178,10 @@ TEST_F(Drain, ItsPlanSaysWhoIsSentElsewhereAndWhatIsWaitedFor) {
   grant.mutable_metadata()->set_tenant("acme");
   grant.mutable_spec()->set_cluster("eu");
   fleet_.put(grant);
+  const std::vector<ResourceKey> changed{{"Node", "", "eu-1"}};
   const Snapshot before = fleet_.snapshot();
   drain("eu-1", pb::AVAILABILITY_DRAINED, 60s);
-  const auto steps = explain_drains(before, fleet_.snapshot());
+  const auto steps = explain_drains(before, fleet_.snapshot(), changed);
   ASSERT_EQ(steps.size(), 1U);
   EXPECT_EQ(steps[0].action(), "drain");
   EXPECT_EQ(steps[0].object(), "Node/eu-1");
@@ -191,10 +192,10 @@ TEST_F(Drain, ItsPlanSaysWhoIsSentElsewhereAndWhatIsWaitedFor) {
   // From drained to maintenance nothing moves, but somebody is told.
   const Snapshot drained = fleet_.snapshot();
   drain("eu-1", pb::AVAILABILITY_MAINTENANCE);
-  EXPECT_EQ(explain_drains(drained, fleet_.snapshot())[0].action(), "maintain");
+  EXPECT_EQ(explain_drains(drained, fleet_.snapshot(), changed)[0].action(), "maintain");
   const Snapshot maintained = fleet_.snapshot();
   drain("eu-1", pb::AVAILABILITY_ACTIVE);
-  EXPECT_EQ(explain_drains(maintained, fleet_.snapshot())[0].action(), "resume");
+  EXPECT_EQ(explain_drains(maintained, fleet_.snapshot(), changed)[0].action(), "resume");
 }
 
 TEST_F(Drain, CountedInstancesLeaveButNotForARollout) {
