@@ -46,11 +46,12 @@ std::string fleet_yaml(int nodes, Nodes how) {
         i, i, 8000 + i);
   for (int cluster = 0, made = 0; made < nodes; ++cluster) {
     const int count = std::min(size_of(cluster), nodes - made);
+    const int third = cluster + 1;  // 10.0.0.1 is the host's
     out += fmt::format(
         "---\napiVersion: frameworks/v1\nkind: Cluster\nmetadata: {{name: cluster-{}}}\nspec:\n"
         "  tier: {}\n  region: region-{}\n  networks: {{machines: 10.{}.{}.0/24, mesh: "
         "10.{}.{}.0/24}}\n",
-        cluster, tier_of(cluster), cluster % 4, cluster / 256, cluster % 256, 100 + cluster / 256,
+        cluster, tier_of(cluster), cluster % 4, third / 256, third % 256, 100 + cluster / 256,
         cluster % 256);
     if (how == Nodes::kPools)
       out += fmt::format(
@@ -61,7 +62,7 @@ std::string fleet_yaml(int nodes, Nodes how) {
       out += fmt::format(
           "---\napiVersion: frameworks/v1\nkind: Node\nmetadata:\n  name: node-{}-{}\n"
           "spec:\n  cluster: cluster-{}\n  address: 10.{}.{}.{}\n",
-          cluster, i, cluster, cluster / 256, cluster % 256, i + 1);
+          cluster, i, cluster, third / 256, third % 256, i + 1);
     made += count;
   }
   return out;
