@@ -100,13 +100,29 @@ void prune(Transaction& transaction, const std::vector<Resource>& items, const P
   for (auto key = gone.rbegin(); key != gone.rend(); ++key) remove(transaction, *key);
 }
 
-// Derives and validates what the edit wrote, and notes it for the plan.
+// Whether more differs than what the store itself sets at every write.
+bool is_changed(const Snapshot& before, const Snapshot& after, const ResourceKey& key) {
+  const Resource* was = before.find(key);
+  const Resource* is = after.find(key);
+  if (was == nullptr || is == nullptr) return was != is;
+  const std::unique_ptr<Message> now(is->message().New());
+  now->CopyFrom(is->message());
+  pb::Metadata& metadata = is->kind().mutable_metadata(*now);
+  metadata.set_revision(was->metadata().revision());
+  metadata.set_generation(was->metadata().generation());
+  *metadata.mutable_update_time() = was->metadata().update_time();
+  return !same_bytes(was->message(), *now);
+}
+
+// Derives and validates what the edit wrote, and notes what of it makes a difference for the plan.
 Status complete(Transaction& transaction, const Snapshot& before, const Origins& origins,
                 PlannedChange& outcome) {
   RETURN_IF_ERROR(derive(transaction));
-  const auto keys = transaction.changed();
+  auto keys = transaction.changed();
   RETURN_IF_ERROR(validate_fleet(transaction.snapshot(), keys, origins, &before));
-  outcome = {before, transaction.snapshot(), keys};
+  const Snapshot after = transaction.snapshot();
+  std::erase_if(keys, [&](const ResourceKey& key) { return !is_changed(before, after, key); });
+  outcome = {before, after, std::move(keys)};
   return {};
 }
 
