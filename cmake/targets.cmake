@@ -87,7 +87,9 @@ function(fw_precompiled)
     <frameworks/v1/hostd.grpc.pb.h> <frameworks/v1/network.pb.h> <frameworks/v1/node.pb.h>
     <frameworks/v1/operation.pb.h> <frameworks/v1/options.pb.h> <frameworks/v1/service.pb.h>
     <frameworks/v1/tenant.pb.h> <frameworks/v1/tenants_api.grpc.pb.h>)
-  file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cc "")
+  if(NOT EXISTS ${CMAKE_BINARY_DIR}/precompiled.cc)  # written again, it would be compiled again
+    file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cc "")
+  endif()
   foreach(target fw_precompiled fw_precompiled_cold fw_precompiled_test)
     add_library(${target} OBJECT ${CMAKE_BINARY_DIR}/precompiled.cc)
     target_link_libraries(${target} PRIVATE fw_grpc tl::expected)

@@ -12,7 +12,7 @@
 #include "frameworks/v1/tenant.pb.h"
 #include "machine/certificates/authority.h"
 #include "server/fleet_client.h"
-#include "server/quartermaster.h"
+#include "server/server_fixture.h"
 
 namespace frameworks {
 namespace {
@@ -178,16 +178,11 @@ std::string name_of(const google::protobuf::MethodDescriptor& method) {
   return method.service()->name() + "/" + method.name();
 }
 
-class AccessTest : public ::testing::Test {
+class AccessTest : public ServerFixture {
  protected:
-  AccessTest() : directory_(std::move(*TemporaryDirectory::make())) {
-    QuartermasterOptions options;
-    options.state = directory_.path() / "state";
-    options.listen_grpc = options.listen_rest = "127.0.0.1:0";
-    options.simulated = true;
-    options.wrong_tokens = kWrongTokens;
-    server_ = std::move(*Quartermaster::start(options));
-    client_ = std::make_unique<FleetClient>(options.state, server_->grpc_port());
+  AccessTest() {
+    options_.wrong_tokens = kWrongTokens;
+    start();
     client_->apply(FleetClient::yaml(kFleet));
   }
 
@@ -252,9 +247,6 @@ class AccessTest : public ::testing::Test {
     return out;
   }
 
-  TemporaryDirectory directory_;
-  std::unique_ptr<Quartermaster> server_;
-  std::unique_ptr<FleetClient> client_;
 };
 
 TEST_F(AccessTest, EveryMethodHasALineInThisTestsTableAndDeclaresTheSame) {

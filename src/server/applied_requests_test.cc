@@ -6,7 +6,7 @@
 #include "frameworks/v1/access_api.pb.h"
 #include "frameworks/v1/tenant.pb.h"
 #include "server/fleet_client.h"
-#include "server/quartermaster.h"
+#include "server/server_fixture.h"
 
 namespace frameworks {
 namespace {
@@ -19,23 +19,11 @@ pb::ApplyRequest tenant_request(const std::string& plan, const std::string& id) 
   return request;
 }
 
-class RequestIdTest : public ::testing::Test {
+class RequestIdTest : public ServerFixture {
  protected:
-  RequestIdTest() : directory_(std::move(*TemporaryDirectory::make())) { start(); }
-  void start() {
-    server_.reset();
-    QuartermasterOptions options;
-    options.state = directory_.path() / "state";
-    options.listen_grpc = options.listen_rest = "127.0.0.1:0";
-    options.simulated = true;
-    server_ = std::move(*Quartermaster::start(options));
-    client_ = std::make_unique<FleetClient>(options.state, server_->grpc_port());
-  }
+  RequestIdTest() { start(); }
   std::string plan() { return client_->get<pb::Tenant>("acme").spec().plan(); }
 
-  TemporaryDirectory directory_;
-  std::unique_ptr<Quartermaster> server_;
-  std::unique_ptr<FleetClient> client_;
 };
 
 TEST_F(RequestIdTest, SentAgainAnApplyAnswersTheSameAlsoAfterARestart) {

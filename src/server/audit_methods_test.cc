@@ -6,21 +6,16 @@
 #include "frameworks/v1/audit_api.pb.h"
 #include "frameworks/v1/tenant.pb.h"
 #include "server/fleet_client.h"
-#include "server/quartermaster.h"
+#include "server/server_fixture.h"
 #include "store/sqlite.h"
 
 namespace frameworks {
 namespace {
 
-class AuditMethodsTest : public ::testing::Test {
+class AuditMethodsTest : public ServerFixture {
  protected:
-  AuditMethodsTest() : directory_(std::move(*TemporaryDirectory::make())) {
-    QuartermasterOptions options;
-    options.state = directory_.path() / "state";
-    options.listen_grpc = options.listen_rest = "127.0.0.1:0";
-    options.simulated = true;
-    server_ = std::move(*Quartermaster::start(options));
-    client_ = std::make_unique<FleetClient>(options.state, server_->grpc_port());
+  AuditMethodsTest() {
+    start();
   }
   void apply(const std::string& kind, const std::string& metadata, const std::string& spec = "{}") {
     client_->apply(FleetClient::yaml("apiVersion: frameworks/v1\nkind: " + kind + "\nmetadata: " +
@@ -67,9 +62,6 @@ class AuditMethodsTest : public ::testing::Test {
     return response.token();
   }
 
-  TemporaryDirectory directory_;
-  std::unique_ptr<Quartermaster> server_;
-  std::unique_ptr<FleetClient> client_;
   std::vector<pb::AuditEntry> entries_;
 };
 

@@ -4,7 +4,7 @@
 #include "frameworks/v1/tenant.pb.h"
 #include "frameworks/v1/tenants_api.grpc.pb.h"
 #include "server/fleet_client.h"
-#include "server/quartermaster.h"
+#include "server/server_fixture.h"
 
 namespace frameworks {
 namespace {
@@ -48,17 +48,10 @@ metadata: {name: watcher}
 spec: {role: viewer}
 )";
 
-class ContextMethods : public ::testing::Test {
+class ContextMethods : public ServerFixture {
  protected:
-  ContextMethods() : directory_(std::move(*TemporaryDirectory::make())) {
-    QuartermasterOptions options;
-    options.state = directory_.path() / "state";
-    options.listen_grpc = options.listen_rest = "127.0.0.1:0";
-    options.simulated = true;
-    auto server = Quartermaster::start(options);
-    CHECK(server);
-    server_ = std::move(*server);
-    client_ = std::make_unique<FleetClient>(options.state, server_->grpc_port());
+  ContextMethods() {
+    start();
     client_->apply(FleetClient::yaml(kFleet));
   }
 
@@ -93,9 +86,6 @@ class ContextMethods : public ::testing::Test {
     return client_->call("Tenants/FindContext", request, context).error_code();
   }
 
-  TemporaryDirectory directory_;
-  std::unique_ptr<Quartermaster> server_;
-  std::unique_ptr<FleetClient> client_;
 };
 
 TEST_F(ContextMethods, AnEtagIsGoodWhileOnlyOtherThingsChange) {

@@ -8,7 +8,7 @@
 #include "model/json.h"
 #include "model/words.h"
 #include "server/fleet_client.h"
-#include "server/quartermaster.h"
+#include "server/server_fixture.h"
 
 namespace frameworks {
 namespace {
@@ -48,15 +48,10 @@ std::string service_yaml(const std::string& name, const std::string& spec) {
          spec + "}\n";
 }
 
-class DiagnosisTest : public ::testing::Test {
+class DiagnosisTest : public ServerFixture {
  protected:
-  DiagnosisTest() : directory_(std::move(*TemporaryDirectory::make())) {
-    QuartermasterOptions options;
-    options.state = directory_.path() / "state";
-    options.listen_grpc = options.listen_rest = "127.0.0.1:0";
-    options.simulated = true;
-    server_ = std::move(*Quartermaster::start(options));
-    client_ = std::make_unique<FleetClient>(options.state, server_->grpc_port());
+  DiagnosisTest() {
+    start();
     client_->apply(FleetClient::yaml(kFleet));
     http_ = std::make_unique<HttpClient>(server_->rest_port());
   }
@@ -84,9 +79,6 @@ class DiagnosisTest : public ::testing::Test {
     return http_->read_response();
   }
 
-  TemporaryDirectory directory_;
-  std::unique_ptr<Quartermaster> server_;
-  std::unique_ptr<FleetClient> client_;
   std::unique_ptr<HttpClient> http_;
 };
 

@@ -7,7 +7,7 @@
 #include "frameworks/v1/diagnosis_api.pb.h"
 #include "model/json.h"
 #include "server/fleet_client.h"
-#include "server/quartermaster.h"
+#include "server/server_fixture.h"
 
 namespace frameworks {
 namespace {
@@ -76,16 +76,11 @@ std::string path_of(const std::string& route) {
   return out;
 }
 
-class RestAccessTest : public ::testing::Test {
+class RestAccessTest : public ServerFixture {
  protected:
-  RestAccessTest() : directory_(std::move(*TemporaryDirectory::make())) {
-    QuartermasterOptions options;
-    options.state = directory_.path() / "state";
-    options.listen_grpc = options.listen_rest = "127.0.0.1:0";
-    options.simulated = true;
-    options.wrong_tokens = 10'000;
-    server_ = std::move(*Quartermaster::start(options));
-    client_ = std::make_unique<FleetClient>(options.state, server_->grpc_port());
+  RestAccessTest() {
+    options_.wrong_tokens = 10'000;
+    start();
     client_->apply(FleetClient::yaml(kFleet));
     http_ = std::make_unique<HttpClient>(server_->rest_port());
   }
@@ -120,9 +115,6 @@ class RestAccessTest : public ::testing::Test {
     return std::string(make_token(account, ttl).at("token").as_string());
   }
 
-  TemporaryDirectory directory_;
-  std::unique_ptr<Quartermaster> server_;
-  std::unique_ptr<FleetClient> client_;
   std::unique_ptr<HttpClient> http_;
 };
 

@@ -7,36 +7,25 @@
 #include "model/words.h"
 #include "server/fake_agent.h"
 #include "server/fleet_client.h"
-#include "server/quartermaster.h"
+#include "server/server_fixture.h"
 
 namespace frameworks {
 namespace {
 
 using Lines = std::vector<std::string>;
 
-class RolloutTest : public ::testing::Test {
+class RolloutTest : public ServerFixture {
  protected:
-  RolloutTest() : directory_(std::move(*TemporaryDirectory::make())) {
+  RolloutTest() {
+    options_.heartbeat = std::chrono::milliseconds(250);
     start();
     for (const std::string& node : demo_nodes())
-      agents_.push_back(std::make_unique<FakeAgent>(state(), server_->grpc_port(), node));
+      agents_.push_back(std::make_unique<FakeAgent>(options_.state, server_->grpc_port(), node));
     const auto applied = client_->apply(FleetClient::demo());
     const auto final = client_->wait(applied.operation());
     EXPECT_EQ(final.state(), pb::OPERATION_STATE_SUCCEEDED) << final.error();
   }
 
-  std::filesystem::path state() const { return directory_.path() / "state"; }
-  void start() {
-    QuartermasterOptions options;
-    options.state = state();
-    options.listen_grpc = options.listen_rest = "127.0.0.1:0";
-    options.simulated = true;
-    options.heartbeat = std::chrono::milliseconds(250);
-    auto server = Quartermaster::start(options);
-    ASSERT_TRUE(server) << server.error().text();
-    server_ = std::move(*server);
-    client_ = std::make_unique<FleetClient>(options.state, server_->grpc_port());
-  }
   FakeAgent& agent(const std::string& node) {
     const auto& all = demo_nodes();
     return *agents_[static_cast<size_t>(std::find(all.begin(), all.end(), node) - all.begin())];
@@ -75,7 +64,7 @@ class RolloutTest : public ::testing::Test {
   }
   // What a node's configuration fails with; empty: it works again.
   void fail(const std::string& node, const std::string& error) {
-    const auto file = state() / "simulated" / (node + ".error");
+    const auto file = options_.state / "simulated" / (node + ".error");
     if (error.empty())
       std::filesystem::remove(file);
     else
@@ -101,9 +90,6 @@ class RolloutTest : public ::testing::Test {
                        [&](const auto& endpoint) { return endpoint.node() == node; });
   }
 
-  TemporaryDirectory directory_;
-  std::unique_ptr<Quartermaster> server_;
-  std::unique_ptr<FleetClient> client_;
   std::vector<std::unique_ptr<FakeAgent>> agents_;  // gone before the server
 };
 

@@ -10,28 +10,17 @@
 #include "frameworks/v1/tenant.pb.h"
 #include "runtime/tenants/fake_txt_resolver.h"
 #include "server/fleet_client.h"
-#include "server/quartermaster.h"
+#include "server/server_fixture.h"
 
 namespace frameworks {
 
-class TenantFixture : public ::testing::Test {
+class TenantFixture : public ServerFixture {
  protected:
-  TenantFixture() : directory_(std::move(*TemporaryDirectory::make())) { start(); }
-
-  // The server anew, on what an earlier one left.
-  void start() {
-    client_.reset();
-    server_.reset();
-    QuartermasterOptions options;
-    options.state = directory_.path() / "state";
-    options.listen_grpc = options.listen_rest = "127.0.0.1:0";
-    options.simulated = true;
-    options.txt = &txt_;
-    auto server = Quartermaster::start(options);
-    CHECK(server);
-    server_ = std::move(*server);
-    client_ = std::make_unique<FleetClient>(options.state, server_->grpc_port());
+  TenantFixture() {
+    options_.txt = &txt_;
+    start();
   }
+  ~TenantFixture() override { stop(); }  // before its DNS
 
   // By the administrator, or with `token_` when it is set.
   template <typename Request, typename Response>
@@ -83,10 +72,7 @@ class TenantFixture : public ::testing::Test {
     return !find<T>(name, tenant).metadata().name().empty();
   }
 
-  TemporaryDirectory directory_;
   FakeTxtResolver txt_;
-  std::unique_ptr<Quartermaster> server_;
-  std::unique_ptr<FleetClient> client_;
   std::string token_;
   pb::TenantResponse response_;
   std::string text_;

@@ -104,6 +104,15 @@ TEST(Inventory, HoldsOnlyTheNodesThatWereAskedFor) {
             boost::json::serialize(inventory_json(fleet())));
 }
 
+// The services of the node, in the order in which they are installed.
+Lines services_of(const Snapshot& snapshot) {
+  Lines names;
+  const boost::json::object host = host_json(snapshot, node());
+  for (const auto& entry : host.at("frameworks_services").as_array())
+    names.emplace_back(entry.at("name").as_string());
+  return names;
+}
+
 TEST(Inventory, AServiceComesAfterThoseItDependsOn) {
   Snapshot snapshot = fleet();
   pb::Service first = service("a-service", "a");
@@ -112,11 +121,7 @@ TEST(Inventory, AServiceComesAfterThoseItDependsOn) {
   snapshot.put(Resource::of(service("z-service", "z")));
   snapshot.put(Resource::of(instance("a-service", "eu-edge-1")));
   snapshot.put(Resource::of(instance("z-service", "eu-edge-1")));
-  Lines names;
-  const boost::json::object host = host_json(snapshot, node());
-  for (const auto& entry : host.at("frameworks_services").as_array())
-    names.emplace_back(entry.at("name").as_string());
-  EXPECT_EQ(names, (Lines{"z-service", "a-service", "node-exporter"}));
+  EXPECT_EQ(services_of(snapshot), (Lines{"z-service", "a-service", "node-exporter"}));
 }
 
 TEST(Inventory, WhatRunsElsewhereHandsOnWhatItDependsOn) {
@@ -130,11 +135,7 @@ TEST(Inventory, WhatRunsElsewhereHandsOnWhatItDependsOn) {
   snapshot.put(Resource::of(service("z-service", "z")));
   snapshot.put(Resource::of(instance("a-service", "eu-edge-1")));
   snapshot.put(Resource::of(instance("z-service", "eu-edge-1")));
-  Lines names;
-  const boost::json::object host = host_json(snapshot, node());
-  for (const auto& entry : host.at("frameworks_services").as_array())
-    names.emplace_back(entry.at("name").as_string());
-  EXPECT_EQ(names, (Lines{"z-service", "a-service", "node-exporter"}));
+  EXPECT_EQ(services_of(snapshot), (Lines{"z-service", "a-service", "node-exporter"}));
 }
 
 TEST(Inventory, ARoleGetsTheVersionOfItsInstance) {
