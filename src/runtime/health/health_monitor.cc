@@ -258,6 +258,9 @@ class Monitor final : public HealthMonitor {
         return {};
       }
       if (is_new) known.nodes.add(name, pb::HEALTH_UNKNOWN, now);
+      // Never heard here, and what is written another server found out: it begins with that.
+      else if (lease_ != nullptr && known.nodes.state(name) == pb::HEALTH_UNKNOWN)
+        stop_judging(known, name);
       begin_to_judge(known, node, now);
       // Another server may have said something else, before this one had the node.
       const pb::Health state = known.nodes.state(name);

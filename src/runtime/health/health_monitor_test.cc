@@ -263,6 +263,24 @@ TEST_F(HealthOfServersTest, TheHolderTakesUpTheNodesOfAServerThatDied) {
   EXPECT_TRUE(becomes_healthy(*one_));
 }
 
+TEST_F(HealthOfServersTest, AHolderThatLearnsOfAllThatAtOnceGoesByWhatTheOtherFound) {
+  one_.reset();
+  two_.reset();
+  const auto holder = std::move(
+      *HealthMonitor::start(*store_, clock_, {.lease = &lease_one_, .has_thread = false}));
+  connect("two");
+  pb::Node found = *store_->snapshot()->find<pb::Node>("a");
+  found.mutable_status()->mutable_health()->set_state(pb::HEALTH_HEALTHY);
+  put(found);
+  world_->with([](FakeLease::World& world) { world.alive = {"one"}; });
+  for (int i = 0; i < 70; ++i) {
+    holder->step();
+    clock_.advance(std::chrono::milliseconds(200));
+  }
+  EXPECT_TRUE(store_->write("test", [](Transaction&) -> Status { return {}; }));
+  EXPECT_EQ(node().state(), pb::HEALTH_DOWN);
+}
+
 TEST_F(HealthOfServersTest, AServerThatKnowsOfSilenceOnlyDoesNotWriteOverWhatOthersFound) {
   connect("two");
   ASSERT_TRUE(becomes_healthy(*two_));
