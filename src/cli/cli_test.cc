@@ -338,5 +338,20 @@ TEST(Terminal, PaintsOnlyWhereColoursAreOn) {
   EXPECT_EQ(clip("žluťoučký", 5), "žluť…");
 }
 
+TEST_F(CliTest, StatusNamesTheServerThatAnswered) {
+  server_.status_response.set_revision(7);
+  server_.status_response.set_server("core-1:19002");
+  server_.status_response.set_server_version("1.2");
+  server_.status_response.mutable_uptime()->set_seconds(90);
+  (*server_.status_response.mutable_nodes())["held"] = 2;
+  const Said said = with_server("status");
+  EXPECT_EQ(said.code, kExitOk) << said.err;
+  EXPECT_NE(said.out.find("server     core-1:19002, version 1.2, up 1 m 30 s\n"), std::string::npos)
+      << said.out;
+  EXPECT_NE(said.out.find("nodes      2 held\n"), std::string::npos) << said.out;
+  EXPECT_NE(with_server("status --json").out.find("\"server\": \"core-1:19002\""),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace frameworks::cli

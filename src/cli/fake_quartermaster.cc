@@ -82,6 +82,13 @@ grpc::Status FakeQuartermaster::Apply(grpc::ServerContext* context, const pb::Ap
   return apply_status;
 }
 
+grpc::Status FakeQuartermaster::Status(grpc::ServerContext* context, const pb::StatusRequest*,
+                                       pb::StatusResponse* response) {
+  if (const auto status = check_token(*context); !status.ok()) return status;
+  *response = status_response;
+  return grpc::Status::OK;
+}
+
 grpc::Status FakeQuartermaster::Watch(grpc::ServerContext*,
                                       const pb::WatchOperationRequest* request,
                                       grpc::ServerWriter<pb::WatchOperationResponse>* writer) {

@@ -45,6 +45,7 @@ class FakeQuartermaster final : public pb::Fleet::Service,
   // The stream of the operation breaks after so many events, once; 0: never.
   size_t break_after = 0;
   std::vector<pb::LoginProvider> providers;
+  pb::StatusResponse status_response;
 
   // Seen.
   pb::ApplyRequest last_apply;
@@ -57,6 +58,8 @@ class FakeQuartermaster final : public pb::Fleet::Service,
                     pb::ListResponse* response) override;
   grpc::Status Apply(grpc::ServerContext* context, const pb::ApplyRequest* request,
                      pb::ApplyResponse* response) override;
+  grpc::Status Status(grpc::ServerContext* context, const pb::StatusRequest* request,
+                      pb::StatusResponse* response) override;
   using pb::Fleet::Service::Watch;
   grpc::Status Watch(grpc::ServerContext* context, const pb::WatchOperationRequest* request,
                      grpc::ServerWriter<pb::WatchOperationResponse>* writer) override;

@@ -36,6 +36,8 @@ struct Fleet {
   TokenDesk& tokens;
   // What Store::Options.seal is.
   std::shared_ptr<const SealKeys> seal{};
+  // This server's name, as leases and Node.status.agent.server tell it.
+  std::string server{};
 };
 
 // As whom a handler writes.

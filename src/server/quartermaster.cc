@@ -361,9 +361,10 @@ class Server final : public Quartermaster {
   }
 
   void add_methods() {
-    const Fleet fleet{*store_,       clock_,     plans_,       *sessions_,
-                      *operations_,  *machines_, *txt_,        options_.simulated,
-                      clock_.wall(), *contexts_, *token_desk_, seal_};
+    const Fleet fleet{*store_,         clock_,     plans_,       *sessions_,
+                      *operations_,    *machines_, *txt_,        options_.simulated,
+                      clock_.wall(),   *contexts_, *token_desk_, seal_,
+                      lease_->server()};
     add_fleet_methods(api_, fleet);
     add_account_methods(api_, fleet);
     add_login_methods(api_, fleet, *login_desk_);

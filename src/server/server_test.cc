@@ -82,6 +82,7 @@ TEST_F(ServerTest, AppliesTheDemoFleetToTheEndAndThenHasNothingToDo) {
   for (const auto& step : again.steps()) ADD_FAILURE() << "left to do: " << step.summary();
   EXPECT_EQ(client_->apply(FleetClient::demo()).operation(), "");
   const auto status = client_->status();
+  EXPECT_EQ(status.server(), client_->get<pb::Node>("core-1").status().agent().server());
   EXPECT_EQ(status.nodes().at("healthy"), 5);
   EXPECT_EQ(status.instances().size(), 1u);
   for (const auto& one : status.planes()) EXPECT_EQ(one.converged(), one.total()) << one.plane();

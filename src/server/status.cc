@@ -3,7 +3,6 @@
 #include <google/protobuf/util/time_util.h>
 
 #include "model/words.h"
-#include "runtime/health/health_reasons.h"
 #include "runtime/inventory/inventory.h"
 #include "server/handlers.h"
 
@@ -84,7 +83,7 @@ void count_health(const Snapshot& snapshot, pb::StatusResponse& response) {
   // Those that vanished with very many others are told apart from what is suspect for a moment.
   for (const auto& node : snapshot.list<pb::Node>()) {
     const pb::NodeHealth& health = node->status().health();
-    ++(*response.mutable_nodes())[is_held(health) ? "held" : state_name(health)];
+    ++(*response.mutable_nodes())[health.held() ? "held" : state_name(health)];
   }
   for (const auto& instance : snapshot.list<pb::Instance>())
     ++(*response.mutable_instances())[state_name(instance->status())];
@@ -108,6 +107,7 @@ Status fill_status(const Fleet& fleet, const pb::StatusRequest& request,
   add_config_plane(*snapshot, response);
   add_session_planes(fleet, revision, response);
   count_health(*snapshot, response);
+  response.set_server(fleet.server);
   response.set_server_version(FW_VERSION);
   *response.mutable_uptime() = TimeUtil::NanosecondsToDuration(
       nanoseconds(std::chrono::duration_cast<Duration>(fleet.clock.wall() - fleet.started)));

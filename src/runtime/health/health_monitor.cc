@@ -157,7 +157,8 @@ class Monitor final : public HealthMonitor {
     const std::string& name = node.metadata().name();
     const pb::NodeHealth& health = node.status().health();
     if (known.nodes.state(name) == pb::HEALTH_UNSPECIFIED &&
-        (health.saturated_size() > 0 || health.state() == pb::HEALTH_DEGRADED))
+        (health.saturated_size() > 0 || health.clock_off() ||
+         health.state() == pb::HEALTH_DEGRADED))
       known.conditions[name].restore(health);
     if (since)
       known.nodes.add(name, health.state(), *since);

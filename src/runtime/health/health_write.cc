@@ -63,14 +63,19 @@ void HealthWrite::write_node(const pb::Node& stored) {
     if (told == known.told.end() && !has_condition) return false;
     verdict.state = known.nodes.state(name);
     verdict.reason = "heartbeats arrive";
-    health.set_partitioned(false);
+    Silence silence = Silence::kNone;
     if (told != known.told.end()) {
       verdict.reason = told->second.reason;
       verdict.flapping = told->second.flapping;
-      health.set_partitioned(told->second.silence == Silence::kPartitioned);
+      silence = told->second.silence;
     }
+    health.set_partitioned(silence == Silence::kPartitioned);
+    health.set_agent_silent(silence == Silence::kAgentOnly);
+    health.set_held(silence == Silence::kHeld);
     health.clear_saturated();
+    health.set_clock_off(false);
     if (!has_condition || verdict.state == pb::HEALTH_DOWN) return true;
+    health.set_clock_off(condition->second.has_wrong_clock());
     for (std::string& what : condition->second.saturated()) health.add_saturated(std::move(what));
     const std::string complaint = condition->second.complaint();
     if (verdict.state == pb::HEALTH_HEALTHY && !complaint.empty()) {

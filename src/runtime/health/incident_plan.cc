@@ -8,7 +8,6 @@
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/node.pb.h"
 #include "frameworks/v1/service.pb.h"
-#include "runtime/health/health_reasons.h"
 
 namespace frameworks {
 namespace {
@@ -18,10 +17,14 @@ using google::protobuf::util::TimeUtil;
 constexpr const char* kMassLoss = "mass-loss";
 constexpr const char* kFleet = "Fleet/all";
 
+bool is_unreachable(const pb::NodeHealth& health) {
+  return health.state() == pb::HEALTH_DOWN || health.partitioned() || health.held() ||
+         health.agent_silent();
+}
+
 bool is_sick(const pb::Node& node) {
   const pb::NodeHealth& health = node.status().health();
-  return health.state() == pb::HEALTH_DOWN || health.partitioned() || is_held(health) ||
-         has_silent_agent(health) || health.saturated_size() > 0 || has_wrong_clock(health);
+  return is_unreachable(health) || health.saturated_size() > 0 || health.clock_off();
 }
 
 bool is_sick(const pb::Instance& instance) {
@@ -33,11 +36,6 @@ bool is_sick(const pb::Rollout& rollout) {
   const pb::RolloutState state = rollout.status().state();
   return state == pb::ROLLOUT_STATE_FAILED || state == pb::ROLLOUT_STATE_ROLLING_BACK ||
          state == pb::ROLLOUT_STATE_ROLLED_BACK;
-}
-
-bool is_unreachable(const pb::NodeHealth& health) {
-  return health.state() == pb::HEALTH_DOWN || health.partitioned() || is_held(health) ||
-         has_silent_agent(health);
 }
 
 bool is_maintained(const pb::Node& node) {
@@ -71,7 +69,7 @@ class Plan {
         const bool is_member =
             std::find(members.begin(), members.end(), object) != members.end() ||
             (is_region && "Region/" + region_of(*at->second) == spec.object()) ||
-            (spec.type() == kMassLoss && !is_region && is_held(at->second->status().health()));
+            (spec.type() == kMassLoss && !is_region && at->second->status().health().held());
         if (is_member) group.concerned[object] = at->second->status().health().reason();
         at = is_member ? away_.erase(at) : std::next(at);
       }
@@ -86,10 +84,10 @@ class Plan {
     Groups silent;
     for (const auto& [name, node] : away_) {
       const pb::NodeHealth& health = node->status().health();
-      Groups& groups = is_held(health)            ? held
-                       : health.partitioned()     ? partitioned
-                       : has_silent_agent(health) ? silent
-                                                  : down;
+      Groups& groups = health.held()           ? held
+                       : health.partitioned()  ? partitioned
+                       : health.agent_silent() ? silent
+                                               : down;
       groups[region_of(*node)].push_back(node);
     }
     add_mass_loss(held);
@@ -158,7 +156,7 @@ class Plan {
       for (const std::string& one : health.saturated()) what += (what.empty() ? "" : ", ") + one;
       add_node("saturated", node, fmt::format("node {} is saturated: {}", name, what));
     }
-    if (has_wrong_clock(health))
+    if (health.clock_off())
       add_node("clock", node, fmt::format("the clock of node {} is wrong", name));
   }
 

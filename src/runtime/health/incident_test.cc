@@ -49,16 +49,24 @@ class IncidentTest : public ::testing::Test {
       return {};
     }));
   }
-  void set_node(const std::string& name, pb::Health state, const std::string& reason = "why",
-                bool partitioned = false) {
+  void set_node(const std::string& name, pb::Health state, const std::string& reason = "why") {
     pb::Node node = *store_->snapshot()->find<pb::Node>(name);
-    node.mutable_status()->mutable_health()->set_state(state);
-    node.mutable_status()->mutable_health()->set_reason(reason);
-    node.mutable_status()->mutable_health()->set_partitioned(partitioned);
+    pb::NodeHealth& health = *node.mutable_status()->mutable_health();
+    health.Clear();
+    health.set_state(state);
+    health.set_reason(reason);
     put(node);
     // As the monitor does.
     if (state == pb::HEALTH_DOWN || state == pb::HEALTH_HEALTHY)
       set_instance("media." + name, state);
+  }
+  // Suspect, and why it is not down.
+  void set_silent(const std::string& name, void (pb::NodeHealth::*why)(bool)) {
+    pb::Node node = *store_->snapshot()->find<pb::Node>(name);
+    pb::NodeHealth& health = *node.mutable_status()->mutable_health();
+    health.set_state(pb::HEALTH_SUSPECT);
+    (health.*why)(true);
+    put(node);
   }
   void set_instance(const std::string& name, pb::Health state) {
     pb::Instance instance = *store_->snapshot()->find<pb::Instance>(name);
@@ -137,8 +145,8 @@ TEST_F(IncidentTest, ANodesIncidentGoesOnAsItsRegions) {
 }
 
 TEST_F(IncidentTest, APartitionIsToldApart) {
-  set_node("eu-1", pb::HEALTH_SUSPECT, "partitioned: no heartbeat", true);
-  set_node("eu-2", pb::HEALTH_SUSPECT, "agent silent: no heartbeat");
+  set_silent("eu-1", &pb::NodeHealth::set_partitioned);
+  set_silent("eu-2", &pb::NodeHealth::set_agent_silent);
   set_node("us-1", pb::HEALTH_SUSPECT, "no heartbeat for 1.6 s");
   pass();
   EXPECT_EQ(open(),
@@ -146,8 +154,8 @@ TEST_F(IncidentTest, APartitionIsToldApart) {
 }
 
 TEST_F(IncidentTest, AMassLossIsOneIncidentAlsoOfThoseThatAreGivenUpLater) {
-  set_node("eu-1", pb::HEALTH_SUSPECT, "held: no heartbeat");
-  set_node("us-1", pb::HEALTH_SUSPECT, "held: no heartbeat");
+  set_silent("eu-1", &pb::NodeHealth::set_held);
+  set_silent("us-1", &pb::NodeHealth::set_held);
   pass();
   EXPECT_EQ(open(), Strings{"mass-loss Fleet/all: Node/eu-1 Node/us-1"});
   set_node("eu-1", pb::HEALTH_DOWN);
@@ -162,8 +170,8 @@ TEST_F(IncidentTest, AMassLossIsOneIncidentAlsoOfThoseThatAreGivenUpLater) {
 }
 
 TEST_F(IncidentTest, ARegionsMassLossNamesTheRegion) {
-  set_node("us-1", pb::HEALTH_SUSPECT, "held: no heartbeat");
-  set_node("us-2", pb::HEALTH_SUSPECT, "held: no heartbeat");
+  set_silent("us-1", &pb::NodeHealth::set_held);
+  set_silent("us-2", &pb::NodeHealth::set_held);
   pass();
   EXPECT_EQ(open(), Strings{"mass-loss Region/us: Node/us-1 Node/us-2"});
 }
@@ -201,6 +209,7 @@ TEST_F(IncidentTest, SaturationAndClocksAreToldOfNodesThatWork) {
   pb::Node node = *store_->snapshot()->find<pb::Node>("eu-1");
   node.mutable_status()->mutable_health()->set_state(pb::HEALTH_DEGRADED);
   node.mutable_status()->mutable_health()->set_reason("disk at 99 %, clock 86400 s ahead");
+  node.mutable_status()->mutable_health()->set_clock_off(true);
   node.mutable_status()->mutable_health()->add_saturated("disk");
   put(node);
   pass();

@@ -7,8 +7,6 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "runtime/health/health_reasons.h"
-
 namespace frameworks {
 namespace {
 
@@ -58,7 +56,7 @@ void NodeCondition::restore(const pb::NodeHealth& health) {
   for (size_t i = 0; i < used_.size(); ++i)
     used_[i].is_on = std::find(health.saturated().begin(), health.saturated().end(),
                                kLimits[i].name) != health.saturated().end();
-  clock_.is_on = frameworks::has_wrong_clock(health);
+  clock_.is_on = health.clock_off();
 }
 
 std::vector<std::string> NodeCondition::saturated() const {
@@ -75,7 +73,7 @@ std::string NodeCondition::complaint() const {
       out += fmt::format("{}{} {}", out.empty() ? "" : ", ", kLimits[i].name,
                          percent_[i] == 0 ? "is used up" : fmt::format("at {} %", percent_[i]));
   if (clock_.is_on)
-    out += fmt::format("{}{}{}", out.empty() ? "" : ", ", kClockReason,
+    out += fmt::format("{}clock {}", out.empty() ? "" : ", ",
                        seconds_ahead_ == 0 ? "is wrong"
                                            : fmt::format("{} s {}", std::abs(seconds_ahead_),
                                                          seconds_ahead_ > 0 ? "ahead" : "behind"));

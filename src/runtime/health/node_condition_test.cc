@@ -80,6 +80,12 @@ TEST(NodeCondition, WhatAnEarlierObserverToldIsTakenBackWhenItIsOver) {
   EXPECT_EQ(condition.complaint(), "memory is used up");
   EXPECT_EQ(take(condition, loaded(0), 5), 1);
   EXPECT_EQ(condition.saturated(), Strings{});
+  pb::NodeHealth late;
+  late.set_clock_off(true);
+  condition.restore(late);
+  EXPECT_EQ(condition.complaint(), "clock is wrong");
+  EXPECT_EQ(take(condition, at(1), 5), 1);
+  EXPECT_EQ(condition.complaint(), "");
 }
 
 }  // namespace

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "runtime/health/health_reasons.h"
-
 namespace frameworks {
 namespace {
 
@@ -95,11 +93,11 @@ HealthTransition NodeHealthTable::told(const Entries::value_type& node, MonoTime
       out.reason = fmt::format("partitioned: {} here; {}", since, entry.how);
       break;
     case Silence::kAgentOnly:
-      out.reason = fmt::format("{}{}; {}", kAgentReason, since, entry.how);
+      out.reason = fmt::format("agent silent: {}; {}", since, entry.how);
       break;
     case Silence::kHeld:
-      out.reason = fmt::format("{}{}; {} of {} nodes vanished at once, nobody is given up yet",
-                               kHeldReason, since, missing_, population_);
+      out.reason = fmt::format("held: {}; {} of {} nodes vanished at once, nobody is given up yet",
+                               since, missing_, population_);
       break;
   }
   return out;

@@ -55,6 +55,7 @@ class SteppedMonitor : public ::testing::Test {
       asked_.emplace_back(peer, probe);
       return true;
     };
+    options.look = [this](const pb::ProbePeer& probe) { looked_ = probe; };
     monitor_ = std::move(*HealthMonitor::start(*store_, clock_, std::move(options)));
   }
 
@@ -112,6 +113,7 @@ class SteppedMonitor : public ::testing::Test {
   ManualClock clock_;
   std::unique_ptr<Store> store_;
   std::vector<std::pair<std::string, pb::ProbePeer>> asked_;
+  pb::ProbePeer looked_;  // by the server itself, last
   std::unique_ptr<HealthMonitor> monitor_;
 };
 
@@ -136,6 +138,41 @@ TEST_F(SteppedMonitor, PeersOfOtherRegionsAreAskedBeforeTheVerdictAndTheirWordDe
   pass(milliseconds(1000));
   EXPECT_EQ(node().state(), pb::HEALTH_HEALTHY);
   EXPECT_FALSE(node().partitioned());
+}
+
+TEST_F(SteppedMonitor, WhomTheServerItselfReachesHasASilentAgent) {
+  pass(milliseconds(1000));
+  pass(milliseconds(2000), "eu-1");
+  ASSERT_EQ(looked_.node(), "eu-1");
+  pb::ProbeResult result;
+  result.set_node("eu-1");
+  result.set_id(looked_.id());
+  result.set_reachable(true);
+  monitor_->probed("", result);
+  pass(milliseconds(1000), "eu-1");
+  EXPECT_EQ(node().state(), pb::HEALTH_SUSPECT);
+  EXPECT_TRUE(node().agent_silent());
+  EXPECT_FALSE(node().partitioned() || node().held());
+  pass(milliseconds(1000));
+  EXPECT_EQ(node().state(), pb::HEALTH_HEALTHY);
+  EXPECT_FALSE(node().agent_silent());
+}
+
+TEST_F(SteppedMonitor, ThoseThatVanishTogetherAreHeldUntilTheyReturn) {
+  pass(milliseconds(1000));
+  for (int i = 0; i < 15; ++i) {
+    clock_.advance(milliseconds(200));
+    beat("ap-1");
+    monitor_->step();
+  }
+  settle();
+  for (const char* name : {"eu-1", "us-1"}) {
+    EXPECT_EQ(node(name).state(), pb::HEALTH_SUSPECT) << name;
+    EXPECT_TRUE(node(name).held()) << name;
+  }
+  EXPECT_FALSE(node("ap-1").held());
+  pass(milliseconds(400));
+  EXPECT_FALSE(node("eu-1").held() || node("us-1").held());
 }
 
 TEST_F(SteppedMonitor, AnAnswerOfWhomNobodyAskedIsDropped) {
@@ -253,7 +290,14 @@ TEST_F(SteppedMonitor, AClockThatIsADayOffIsToldAndChangesNothingElse) {
   settle();
   EXPECT_EQ(node().state(), pb::HEALTH_DEGRADED);
   EXPECT_EQ(node().reason(), "clock 86400 s ahead");
+  EXPECT_TRUE(node().clock_off());
   EXPECT_EQ(instance().state(), pb::HEALTH_HEALTHY);
+  pass(milliseconds(2000), "eu-1");
+  EXPECT_EQ(node().state(), pb::HEALTH_SUSPECT);
+  EXPECT_TRUE(node().clock_off()) << "silence does not set it right";
+  pass(milliseconds(1000), "eu-1");
+  EXPECT_EQ(node().state(), pb::HEALTH_DOWN);
+  EXPECT_FALSE(node().clock_off()) << "nothing is known of it";
 }
 
 }  // namespace
