@@ -18,3 +18,11 @@ find_package(benchmark REQUIRED)
 find_library(RAPIDCHECK rapidcheck REQUIRED)
 find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 find_library(CARES cares REQUIRED)
+
+# The allocator of programs that write and read on several threads at once: the server, and what is
+# measured in its stead. Sanitizers bring their own.
+add_library(fw_allocator INTERFACE)
+if(NOT FW_SANITIZE)
+  find_library(TCMALLOC tcmalloc_minimal REQUIRED)
+  target_link_libraries(fw_allocator INTERFACE ${TCMALLOC})
+endif()

@@ -4,6 +4,8 @@
 #include <new>
 #include <string>
 
+#include "base/keyed_hash.h"
+
 namespace frameworks {
 namespace {
 
@@ -16,20 +18,27 @@ std::atomic<int64_t> g_parsed = 0;
 
 int64_t Row::parsed_count() { return g_parsed.load(std::memory_order_relaxed); }
 
-Row* Row::make(const Kind& kind, std::string_view tenant, std::string_view name) {
-  const size_t key_size = tenant.size() + 1 + name.size();
-  void* memory = ::operator new(sizeof(Row) + key_size);
-  Row* row = new (memory) Row(kind, key_size);
-  char* key = reinterpret_cast<char*>(row + 1);
+RowKeyRef RowKey::of(std::string_view tenant, std::string_view name) {
+  const size_t size = tenant.size() + 1 + name.size();
+  void* memory = ::operator new(sizeof(RowKey) + size);
+  RowKey* made = new (memory) RowKey(static_cast<uint32_t>(size));
+  char* key = reinterpret_cast<char*>(made + 1);
   std::memcpy(key, tenant.data(), tenant.size());
   key[tenant.size()] = kSeparator;
   std::memcpy(key + tenant.size() + 1, name.data(), name.size());
-  return row;
+  made->hash_ = keyed_hash(made->key());
+  return RowKeyRef(made);
 }
 
-RowRef Row::of(Resource resource) {
+void RowKey::destroy(const RowKey* key) {
+  key->~RowKey();
+  ::operator delete(const_cast<RowKey*>(key));
+}
+
+RowRef Row::of(Resource resource, RowKeyRef key) {
   const pb::Metadata& metadata = resource.metadata();
-  Row* row = make(resource.kind(), metadata.tenant(), metadata.name());
+  if (!key) key = RowKey::of(metadata.tenant(), metadata.name());
+  Row* row = new Row(resource.kind(), std::move(key));
   row->parsed_.store(new Resource(std::move(resource)), std::memory_order_release);
   g_parsed.fetch_add(1, std::memory_order_relaxed);
   return RowRef(row);
@@ -37,14 +46,9 @@ RowRef Row::of(Resource resource) {
 
 RowRef Row::packed(const Kind& kind, std::string_view tenant, std::string_view name,
                    std::string_view bytes) {
-  Row* row = make(kind, tenant, name);
+  Row* row = new Row(kind, RowKey::of(tenant, name));
   row->pack(bytes);
   return RowRef(row);
-}
-
-void Row::destroy(const Row* row) {
-  row->~Row();
-  ::operator delete(const_cast<Row*>(row));
 }
 
 Row::~Row() {

@@ -1,4 +1,5 @@
-// One version of one resource as snapshots hold it: its key, and its message, parsed when asked for.
+// One version of one resource as snapshots hold it: its key, and its message, parsed when asked
+// for.
 //
 // A parsed message takes five times the room of its bytes: what was loaded from disk and is not
 // looked at stays bytes, and what was not looked at lately becomes bytes again
@@ -40,33 +41,52 @@ class Ref {
   T* operator->() const { return target_; }
   [[nodiscard]] T* get() const { return target_; }
   // Nobody else refers to it, and what others did with it has happened.
-  [[nodiscard]] bool unique() const {
-    return target_->refs.load(std::memory_order_acquire) == 1;
-  }
+  [[nodiscard]] bool unique() const { return target_->refs.load(std::memory_order_acquire) == 1; }
 
  private:
   T* target_ = nullptr;
 };
+
+// What all versions of a resource share: tenant, \x1f, name. Rows sort by it.
+class RowKey {
+ public:
+  static Ref<const RowKey> of(std::string_view tenant, std::string_view name);
+  static void destroy(const RowKey* key);
+
+  [[nodiscard]] std::string_view key() const {
+    return {reinterpret_cast<const char*>(this + 1), size_};
+  }
+  [[nodiscard]] uint64_t hash() const { return hash_; }  // keyed_hash(key())
+
+  mutable std::atomic<uint32_t> refs = 1;
+
+ private:
+  explicit RowKey(uint32_t size) : size_(size) {}
+
+  uint32_t size_;
+  uint64_t hash_ = 0;
+  // The key follows.
+};
+using RowKeyRef = Ref<const RowKey>;
 
 class Row;
 using RowRef = Ref<const Row>;
 
 class Row {
  public:
-  static RowRef of(Resource resource);
+  // `key`: of another version of the resource; empty: make one.
+  static RowRef of(Resource resource, RowKeyRef key = {});
   // `bytes` are a serialized message of the kind, known to parse.
   static RowRef packed(const Kind& kind, std::string_view tenant, std::string_view name,
                        std::string_view bytes);
-  static void destroy(const Row* row);
+  static void destroy(const Row* row) { delete row; }
 
   Row(const Row&) = delete;
   Row& operator=(const Row&) = delete;
 
   [[nodiscard]] const Kind& kind() const { return kind_; }
-  // Tenant, \x1f, name: rows sort by it.
-  [[nodiscard]] std::string_view key() const {
-    return {reinterpret_cast<const char*>(this + 1), key_size_};
-  }
+  [[nodiscard]] const RowKeyRef& row_key() const { return key_; }
+  [[nodiscard]] std::string_view key() const { return key_->key(); }
   // Parses and keeps the message. The reference is good until release() gave it away.
   [[nodiscard]] const Resource& resource() const {
     const Resource* parsed = parsed_.load(std::memory_order_acquire);
@@ -86,18 +106,16 @@ class Row {
   mutable std::atomic<uint32_t> refs = 1;
 
  private:
-  Row(const Kind& kind, size_t key_size) : key_size_(static_cast<uint32_t>(key_size)), kind_(kind) {}
+  Row(const Kind& kind, RowKeyRef key) : kind_(kind), key_(std::move(key)) {}
   ~Row();
-  static Row* make(const Kind& kind, std::string_view tenant, std::string_view name);
   const Resource& parse() const;
   void pack(std::string_view bytes) const;
 
-  uint32_t key_size_;
   const Kind& kind_;
+  const RowKeyRef key_;
   // At least one of the two is there.
   mutable std::atomic<const Resource*> parsed_ = nullptr;
   mutable std::atomic<const char*> packed_ = nullptr;  // 32 bits of size, then the bytes
-  // The key follows.
 };
 
 }  // namespace frameworks

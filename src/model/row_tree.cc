@@ -5,49 +5,53 @@
 
 namespace frameworks {
 
-const RowTree::Entry& RowTree::first_of(const Node& node) {
+template <typename T>
+const typename KeyedTree<T>::Entry& KeyedTree<T>::first_of(const Node& node) {
   const Node* at = &node;
   while (!at->children.empty()) at = at->children.front().node.get();
   return at->entries.front();
 }
 
 // The first entry that is not less.
-size_t RowTree::place(const Node& leaf, uint64_t hash, std::string_view key) {
-  const auto at = std::partition_point(
-      leaf.entries.begin(), leaf.entries.end(), [&](const Entry& entry) {
-        return entry.hash != hash ? entry.hash < hash : entry.row->key() < key;
+template <typename T>
+size_t KeyedTree<T>::place(const Node& leaf, uint64_t hash, std::string_view key) {
+  const auto at =
+      std::partition_point(leaf.entries.begin(), leaf.entries.end(), [&](const Entry& entry) {
+        return entry.hash != hash ? entry.hash < hash : entry.item->key() < key;
       });
   return static_cast<size_t>(at - leaf.entries.begin());
 }
 
 // The child that has the entry, or would get it. Where hashes are equal the first key below a child
 // decides: it may have risen since the child was made, and then this child's predecessor is right.
-size_t RowTree::child_for(const Node& inner, uint64_t hash, std::string_view key) {
-  const auto at = std::partition_point(
-      inner.children.begin() + 1, inner.children.end(), [&](const Child& child) {
-        if (child.low != hash) return child.low < hash;
-        const Entry& first = first_of(*child.node);
-        return first.hash == hash && first.row->key() <= key;
-      });
+template <typename T>
+size_t KeyedTree<T>::child_for(const Node& inner, uint64_t hash, std::string_view key) {
+  const auto at = std::partition_point(inner.children.begin() + 1, inner.children.end(),
+                                       [&](const Child& child) {
+                                         if (child.low != hash) return child.low < hash;
+                                         const Entry& first = first_of(*child.node);
+                                         return first.hash == hash && first.item->key() <= key;
+                                       });
   return static_cast<size_t>(at - inner.children.begin()) - 1;
 }
 
-const Row* RowTree::find(uint64_t hash, std::string_view key) const {
+template <typename T>
+const T* KeyedTree<T>::find(uint64_t hash, std::string_view key) const {
   if (!root_) return nullptr;
   const Node* node = root_.get();
-  while (!node->children.empty())
-    node = node->children[child_for(*node, hash, key)].node.get();
+  while (!node->children.empty()) node = node->children[child_for(*node, hash, key)].node.get();
   const size_t at = place(*node, hash, key);
   if (at == node->entries.size()) return nullptr;
   const Entry& entry = node->entries[at];
-  return entry.hash == hash && entry.row->key() == key ? entry.row.get() : nullptr;
+  return entry.hash == hash && entry.item->key() == key ? entry.item.get() : nullptr;
 }
 
-RowTree::Node& RowTree::own(Ref<Node>& node) {
+template <typename T>
+typename KeyedTree<T>::Node& KeyedTree<T>::own(Ref<Node>& node) {
   if (!node.unique()) {
     // The counters lie all over memory, and each waits for the one before: asked for together they
     // come together.
-    for (const Entry& entry : node->entries) __builtin_prefetch(&entry.row->refs, 1);
+    for (const Entry& entry : node->entries) __builtin_prefetch(&entry.item->refs, 1);
     for (const Child& child : node->children) __builtin_prefetch(&child.node->refs, 1);
     Ref<Node> copy(new Node);
     if (node->children.empty()) {
@@ -62,7 +66,8 @@ RowTree::Node& RowTree::own(Ref<Node>& node) {
 }
 
 // Takes the upper half out of the node.
-RowTree::Child RowTree::split(Node& node) {
+template <typename T>
+typename KeyedTree<T>::Child KeyedTree<T>::split(Node& node) {
   Child right{0, Ref<Node>(new Node)};
   const auto move_half = [](auto& from, auto& to) {
     const auto middle = from.begin() + static_cast<std::ptrdiff_t>(from.size() / 2);
@@ -80,20 +85,21 @@ RowTree::Child RowTree::split(Node& node) {
 }
 
 // True when the entry is new; `right` gets what had to be split off.
-bool RowTree::put(Ref<Node>& at, Entry& entry, Child& right) {
+template <typename T>
+bool KeyedTree<T>::put(Ref<Node>& at, Entry& entry, Child& right) {
   Node& node = own(at);
   if (node.children.empty()) {
-    const size_t i = place(node, entry.hash, entry.row->key());
+    const size_t i = place(node, entry.hash, entry.item->key());
     if (i < node.entries.size() && node.entries[i].hash == entry.hash &&
-        node.entries[i].row->key() == entry.row->key()) {
-      node.entries[i].row = std::move(entry.row);
+        node.entries[i].item->key() == entry.item->key()) {
+      node.entries[i].item = std::move(entry.item);
       return false;
     }
     node.entries.insert(node.entries.begin() + static_cast<std::ptrdiff_t>(i), std::move(entry));
     if (node.entries.size() > kMost) right = split(node);
     return true;
   }
-  const size_t i = child_for(node, entry.hash, entry.row->key());
+  const size_t i = child_for(node, entry.hash, entry.item->key());
   Child split_off;
   const bool added = put(node.children[i].node, entry, split_off);
   if (split_off.node) {
@@ -104,9 +110,10 @@ bool RowTree::put(Ref<Node>& at, Entry& entry, Child& right) {
   return added;
 }
 
-void RowTree::put(uint64_t hash, RowRef row) {
+template <typename T>
+void KeyedTree<T>::put(uint64_t hash, Ref<const T> item) {
   if (!root_) root_ = Ref<Node>(new Node);
-  Entry entry{hash, std::move(row)};
+  Entry entry{hash, std::move(item)};
   Child right;
   if (put(root_, entry, right)) ++size_;
   if (!right.node) return;
@@ -117,11 +124,11 @@ void RowTree::put(uint64_t hash, RowRef row) {
 }
 
 // Nodes that became small stay so until they are empty: fleets grow more than they shrink.
-void RowTree::erase(Ref<Node>& at, uint64_t hash, std::string_view key) {
+template <typename T>
+void KeyedTree<T>::erase(Ref<Node>& at, uint64_t hash, std::string_view key) {
   Node& node = own(at);
   if (node.children.empty()) {
-    node.entries.erase(node.entries.begin() +
-                       static_cast<std::ptrdiff_t>(place(node, hash, key)));
+    node.entries.erase(node.entries.begin() + static_cast<std::ptrdiff_t>(place(node, hash, key)));
     return;
   }
   const size_t i = child_for(node, hash, key);
@@ -131,7 +138,8 @@ void RowTree::erase(Ref<Node>& at, uint64_t hash, std::string_view key) {
     node.children.erase(node.children.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
-void RowTree::erase(uint64_t hash, std::string_view key) {
+template <typename T>
+void KeyedTree<T>::erase(uint64_t hash, std::string_view key) {
   if (find(hash, key) == nullptr) return;
   erase(root_, hash, key);
   --size_;
@@ -142,8 +150,9 @@ void RowTree::erase(uint64_t hash, std::string_view key) {
   }
 }
 
-RowTree RowTree::build(std::vector<Entry> sorted) {
-  RowTree tree;
+template <typename T>
+KeyedTree<T> KeyedTree<T>::build(std::vector<Entry> sorted) {
+  KeyedTree tree;
   tree.size_ = sorted.size();
   if (sorted.empty()) return tree;
   std::vector<Child> level;
@@ -170,5 +179,8 @@ RowTree RowTree::build(std::vector<Entry> sorted) {
   tree.root_ = std::move(level.front().node);
   return tree;
 }
+
+template class KeyedTree<Row>;
+template class KeyedTree<RowKey>;
 
 }  // namespace frameworks

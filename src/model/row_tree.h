@@ -1,5 +1,5 @@
-// A persistent ordered set of rows, by a hash and then by key: copying is O(1), changing a copy
-// costs one path of small nodes, also where very many rows share a hash.
+// A persistent ordered set of rows, or of their keys, by a hash and then by key: copying is O(1),
+// changing a copy costs one path of small nodes, also where very many entries share a hash.
 //
 // A B+ tree with counted nodes. Nodes that nobody else holds are changed in place, so that a batch
 // of changes to one copy pays for each path once. A tree may be read by many threads; it is changed
@@ -13,30 +13,37 @@
 
 namespace frameworks {
 
-class RowTree {
+// T is Row or RowKey.
+template <typename T>
+class KeyedTree {
  public:
   struct Entry {
     uint64_t hash = 0;
-    RowRef row;
+    Ref<const T> item;
   };
   static bool before(const Entry& a, const Entry& b) {
-    return a.hash != b.hash ? a.hash < b.hash : a.row->key() < b.row->key();
+    return a.hash != b.hash ? a.hash < b.hash : a.item->key() < b.item->key();
   }
 
-  RowTree() = default;
+  KeyedTree() = default;
   // Of entries in order, without repeats.
-  static RowTree build(std::vector<Entry> sorted);
+  static KeyedTree build(std::vector<Entry> sorted);
 
   // nullptr when there is none.
-  [[nodiscard]] const Row* find(uint64_t hash, std::string_view key) const;
-  // Calls `visit(const Row&)` for the rows of the hash from the first whose key is not less than
+  [[nodiscard]] const T* find(uint64_t hash, std::string_view key) const;
+  // Calls `visit(const T&)` for the items of the hash from the first whose key is not less than
   // `from`, in order of key, until it returns false.
   template <typename Visit>
   void scan(uint64_t hash, std::string_view from, Visit visit) const {
     if (root_) scan(*root_, hash, from, visit);
   }
-  // Inserts, or replaces the row of the same hash and key.
-  void put(uint64_t hash, RowRef row);
+  // Calls `visit(const T&)` for every item, in order of hash and key.
+  template <typename Visit>
+  void each(Visit visit) const {
+    if (root_) each(*root_, visit);
+  }
+  // Inserts, or replaces the item of the same hash and key.
+  void put(uint64_t hash, Ref<const T> item);
   void erase(uint64_t hash, std::string_view key);
   [[nodiscard]] size_t size() const { return size_; }
 
@@ -62,13 +69,18 @@ class RowTree {
     if (node.children.empty()) {
       for (size_t i = place(node, hash, from); i < node.entries.size(); ++i) {
         const Entry& entry = node.entries[i];
-        if (entry.hash != hash || !visit(*entry.row)) return false;
+        if (entry.hash != hash || !visit(*entry.item)) return false;
       }
       return true;
     }
     for (size_t i = child_for(node, hash, from); i < node.children.size(); ++i)
       if (!scan(*node.children[i].node, hash, from, visit)) return false;
     return true;
+  }
+  template <typename Visit>
+  static void each(const Node& node, Visit& visit) {
+    for (const Entry& entry : node.entries) visit(*entry.item);
+    for (const Child& child : node.children) each(*child.node, visit);
   }
   static size_t place(const Node& leaf, uint64_t hash, std::string_view key);
   static size_t child_for(const Node& inner, uint64_t hash, std::string_view key);
@@ -81,5 +93,8 @@ class RowTree {
   Ref<Node> root_;
   size_t size_ = 0;
 };
+
+using RowTree = KeyedTree<Row>;
+using KeyTree = KeyedTree<RowKey>;
 
 }  // namespace frameworks

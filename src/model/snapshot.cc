@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/keyed_hash.h"
+#include "model/kind_table.h"
 
 namespace frameworks {
 namespace {
@@ -45,6 +46,13 @@ std::string just_after(const std::optional<Snapshot::After>& after) {
 }  // namespace
 
 Snapshot::Snapshot() : tables_(all_kinds().size()) {}
+Snapshot::Snapshot(const Snapshot&) = default;
+Snapshot::Snapshot(Snapshot&&) noexcept = default;
+Snapshot& Snapshot::operator=(const Snapshot&) = default;
+Snapshot& Snapshot::operator=(Snapshot&&) noexcept = default;
+Snapshot::~Snapshot() = default;
+
+int64_t Snapshot::parsed_count() { return Row::parsed_count(); }
 
 size_t Snapshot::table_of(const Kind& kind) {
   return static_cast<size_t>(&kind - all_kinds().data());
@@ -86,7 +94,7 @@ Resource Snapshot::peek(const Kind& kind, std::string_view tenant, std::string_v
 std::vector<Resource> Snapshot::list(const Kind& kind) const {
   std::vector<Resource> out;
   out.reserve(count(kind));
-  tables_[table_of(kind)].order.scan(kOrder, {}, [&](const Row& row) {
+  tables_[table_of(kind)].scan({}, [&](const Row& row) {
     out.push_back(row.resource());
     return true;
   });
@@ -98,7 +106,7 @@ size_t Snapshot::count(const Kind& kind) const { return tables_[table_of(kind)].
 std::vector<Resource> Snapshot::find_by(const Kind& kind, std::string_view index,
                                         std::string_view value) const {
   std::vector<Resource> out;
-  tables_[table_of(kind)].index.scan(index_hash(index, value), {}, [&](const Row& row) {
+  tables_[table_of(kind)].scan_by(index_hash(index, value), {}, [&](const Row& row) {
     out.push_back(row.resource());
     return true;
   });
@@ -106,31 +114,39 @@ std::vector<Resource> Snapshot::find_by(const Kind& kind, std::string_view index
 }
 
 void Snapshot::scan(const Kind& kind, const Visit& visit, std::optional<After> after) const {
-  tables_[table_of(kind)].order.scan(kOrder, just_after(after),
-                                     [&](const Row& row) { return visit(row.peek()); });
+  tables_[table_of(kind)].scan(just_after(after),
+                               [&](const Row& row) { return visit(row.peek()); });
 }
 
 void Snapshot::scan_by(const Kind& kind, std::string_view index, std::string_view value,
                        const Visit& visit, std::optional<After> after) const {
-  tables_[table_of(kind)].index.scan(index_hash(index, value), just_after(after),
-                                     [&](const Row& row) { return visit(row.peek()); });
+  tables_[table_of(kind)].scan_by(index_hash(index, value), just_after(after),
+                                  [&](const Row& row) { return visit(row.peek()); });
 }
 
+// A new version of what is there changes one tree, unless it is found under other values now.
 void Snapshot::put(Resource resource) {
   const Kind& kind = resource.kind();
   KindTable& table = tables_[table_of(kind)];
-  const std::vector<uint64_t> hashes = index_hashes(kind, resource.message());
-  const RowRef row = Row::of(std::move(resource));
-  const std::string_view key = row->key();
-  const uint64_t hash = keyed_hash(key);
-  if (const Row* old = table.rows.find(hash, key); old != nullptr) {
-    const Resource before = old->peek();
-    for (const uint64_t gone : index_hashes(kind, before.message()))
-      if (!std::binary_search(hashes.begin(), hashes.end(), gone)) table.index.erase(gone, key);
+  const pb::Metadata& metadata = resource.metadata();
+  const JoinedKey joined(metadata.tenant(), metadata.name());
+  const uint64_t hash = keyed_hash(joined.view());
+  const std::vector<uint64_t> now = index_hashes(kind, resource.message());
+  std::vector<uint64_t> was;
+  RowKeyRef key;
+  if (const Row* old = table.rows.find(hash, joined.view()); old != nullptr) {
+    key = old->row_key();
+    was = index_hashes(kind, old->peek().message());
   }
-  for (const uint64_t each : hashes) table.index.put(each, row);
-  table.order.put(kOrder, row);
-  table.rows.put(hash, row);
+  const bool is_new = !key;
+  RowRef row = Row::of(std::move(resource), std::move(key));
+  const RowKeyRef& shared = row->row_key();
+  if (is_new) table.order.put(KindTable::kOrder, shared);
+  for (const uint64_t each : was)
+    if (!std::binary_search(now.begin(), now.end(), each)) table.index.erase(each, shared->key());
+  for (const uint64_t each : now)
+    if (!std::binary_search(was.begin(), was.end(), each)) table.index.put(each, shared);
+  table.rows.put(hash, std::move(row));
 }
 
 void Snapshot::remove(const ResourceKey& key) {
@@ -144,7 +160,7 @@ void Snapshot::remove(const ResourceKey& key) {
   const Resource old = row->peek();
   for (const uint64_t each : index_hashes(*kind, old.message()))
     table.index.erase(each, joined.view());
-  table.order.erase(kOrder, joined.view());
+  table.order.erase(KindTable::kOrder, joined.view());
   table.rows.erase(hash, joined.view());
 }
 
@@ -157,9 +173,8 @@ void Snapshot::Lease::retire(std::vector<std::unique_ptr<const Resource>> messag
 std::vector<std::unique_ptr<const Resource>> Snapshot::release_messages() const {
   std::vector<std::unique_ptr<const Resource>> out;
   for (const KindTable& table : tables_)
-    table.order.scan(kOrder, {}, [&](const Row& row) {
+    table.rows.each([&](const Row& row) {
       if (auto message = row.release()) out.push_back(std::move(message));
-      return true;
     });
   return out;
 }

@@ -19,7 +19,6 @@
 #include "base/error.h"
 #include "model/kind.h"
 #include "model/registry.h"
-#include "model/row_tree.h"
 
 namespace frameworks {
 
@@ -28,6 +27,11 @@ using Revision = int64_t;
 class Snapshot {
  public:
   Snapshot();
+  Snapshot(const Snapshot&);
+  Snapshot(Snapshot&&) noexcept;
+  Snapshot& operator=(const Snapshot&);
+  Snapshot& operator=(Snapshot&&) noexcept;
+  ~Snapshot();
 
   // Of the last write that is part of this snapshot; 0: the empty fleet.
   [[nodiscard]] Revision revision() const { return revision_; }
@@ -72,8 +76,8 @@ class Snapshot {
   };
   void scan(const Kind& kind, const Visit& visit, std::optional<After> after = {}) const;
   // The same of find_by().
-  void scan_by(const Kind& kind, std::string_view index, std::string_view value,
-               const Visit& visit, std::optional<After> after = {}) const;
+  void scan_by(const Kind& kind, std::string_view index, std::string_view value, const Visit& visit,
+               std::optional<After> after = {}) const;
   // The resource without keeping its message; empty when there is none.
   [[nodiscard]] Resource peek(const Kind& kind, std::string_view tenant,
                               std::string_view name) const;
@@ -87,7 +91,7 @@ class Snapshot {
   }
 
   // Messages that snapshots of this process hold parsed.
-  static int64_t parsed_count() { return Row::parsed_count(); }
+  static int64_t parsed_count();
   // What readers of a snapshot may still look at after its rows became bytes again. Readers of
   // earlier ones may as well: therefore a lease holds on to the next.
   class Lease {
@@ -105,14 +109,7 @@ class Snapshot {
 
  private:
   friend class SnapshotLoader;
-  // Rows by hash of their key; all rows in order of key, under one hash; rows by hash of each index
-  // and value, in order of key.
-  struct KindTable {
-    RowTree rows;
-    RowTree order;
-    RowTree index;
-  };
-  static constexpr uint64_t kOrder = 0;
+  struct KindTable;
 
   template <typename T>
   static std::vector<std::shared_ptr<const T>> typed(const std::vector<Resource>& resources) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <atomic>
 
-#include "base/keyed_hash.h"
+#include "model/kind_table.h"
 
 namespace frameworks {
 namespace {
@@ -74,15 +74,15 @@ void SnapshotLoader::take_in(const Row& row, const RowRef& ref, Message& scratch
     std::lock_guard lock(mutex_);
     if (error_ == nullptr)
       error_ = std::make_unique<Error>(
-          Code::kDataLoss,
-          fmt::format("{}/{}: the stored bytes are broken", row.kind().name,
-                      key.substr(key.find('\x1f') + 1)));
+          Code::kDataLoss, fmt::format("{}/{}: the stored bytes are broken", row.kind().name,
+                                       key.substr(key.find('\x1f') + 1)));
     return;
   }
-  out.rows.push_back({keyed_hash(key), ref});
-  out.order.push_back({Snapshot::kOrder, ref});
+  const RowKeyRef& shared = row.row_key();
+  out.rows.push_back({shared->hash(), ref});
+  out.order.push_back({Snapshot::KindTable::kOrder, shared});
   for (const uint64_t hash : Snapshot::index_hashes(row.kind(), scratch))
-    out.index.push_back({hash, ref});
+    out.index.push_back({hash, shared});
 }
 
 void SnapshotLoader::work(Part& part) {
@@ -106,22 +106,18 @@ void SnapshotLoader::work(Part& part) {
   }
 }
 
-// Joins, sorts and builds one of a kind's three trees.
-void SnapshotLoader::build(std::vector<Part>& parts, size_t kind, int tree,
-                           Snapshot::KindTable& table) {
-  const auto entries_of = [&](Entries& entries) -> std::vector<RowTree::Entry>& {
-    return tree == 0 ? entries.rows : tree == 1 ? entries.order : entries.index;
-  };
-  std::vector<RowTree::Entry> all = std::move(entries_of(parts.front()[kind]));
+template <typename T>
+void SnapshotLoader::build(std::vector<Part>& parts, size_t kind,
+                           std::vector<typename KeyedTree<T>::Entry> Entries::*list,
+                           KeyedTree<T>& out) {
+  auto all = std::move(parts.front()[kind].*list);
   for (size_t i = 1; i < parts.size(); ++i) {
-    std::vector<RowTree::Entry>& more = entries_of(parts[i][kind]);
+    auto more = std::move(parts[i][kind].*list);
     all.insert(all.end(), std::make_move_iterator(more.begin()),
                std::make_move_iterator(more.end()));
-    more = {};
   }
-  std::sort(all.begin(), all.end(), RowTree::before);
-  RowTree& out = tree == 0 ? table.rows : tree == 1 ? table.order : table.index;
-  out = RowTree::build(std::move(all));
+  std::sort(all.begin(), all.end(), KeyedTree<T>::before);
+  out = KeyedTree<T>::build(std::move(all));
 }
 
 Result<Snapshot> SnapshotLoader::finish() {
@@ -131,13 +127,18 @@ Result<Snapshot> SnapshotLoader::finish() {
   RETURN_IF_ERROR(failure());
   Snapshot out;
   const size_t trees = out.tables_.size() * 3;
+  const auto build_tree = [&](size_t kind, size_t tree) {
+    Snapshot::KindTable& table = out.tables_[kind];
+    if (tree == 0) build<Row>(parts_, kind, &Entries::rows, table.rows);
+    if (tree == 1) build<RowKey>(parts_, kind, &Entries::order, table.order);
+    if (tree == 2) build<RowKey>(parts_, kind, &Entries::index, table.index);
+  };
   std::atomic<size_t> next = 0;
   {
     std::vector<std::jthread> builders;
     for (size_t i = 0; i < threads; ++i)
       builders.emplace_back([&] {
-        for (size_t job; (job = next.fetch_add(1)) < trees;)
-          build(parts_, job / 3, static_cast<int>(job % 3), out.tables_[job / 3]);
+        for (size_t job; (job = next.fetch_add(1)) < trees;) build_tree(job / 3, job % 3);
       });
   }
   return out;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "model/row_tree.h"
 #include "model/snapshot.h"
 
 namespace frameworks {
@@ -31,8 +32,8 @@ class SnapshotLoader {
   using Batch = std::vector<RowRef>;
   struct Entries {
     std::vector<RowTree::Entry> rows;
-    std::vector<RowTree::Entry> order;
-    std::vector<RowTree::Entry> index;
+    std::vector<KeyTree::Entry> order;
+    std::vector<KeyTree::Entry> index;
   };
   // What one thread made, by kind.
   using Part = std::vector<Entries>;
@@ -42,7 +43,10 @@ class SnapshotLoader {
   void push(Batch batch);
   void stop();
   Status failure();
-  static void build(std::vector<Part>& parts, size_t kind, int tree, Snapshot::KindTable& table);
+  // Joins, sorts and builds one of a kind's trees.
+  template <typename T>
+  static void build(std::vector<Part>& parts, size_t kind,
+                    std::vector<typename KeyedTree<T>::Entry> Entries::*list, KeyedTree<T>& out);
 
   Batch filling_;
   std::mutex mutex_;

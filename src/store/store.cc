@@ -1,7 +1,6 @@
 #include "store/store.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -13,6 +12,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "store/audit_chain.h"
 #include "store/audit_retention.h"
 #include "store/change_window.h"
@@ -379,7 +379,7 @@ void StoreImpl::trim_messages() {
   if (published_.compare_exchange_strong(now, std::make_shared<const Snapshot>(std::move(again))))
     publications_.fetch_add(1, std::memory_order_release);
   now.reset();
-  malloc_trim(0);
+  release_free_memory();
 }
 
 void StoreImpl::upkeep_loop(const std::stop_token& stop) {
