@@ -62,6 +62,9 @@ Result<std::unique_ptr<Agent>> Agent::start(AgentOptions options, NodeDrivers dr
                      MediaAuthority::start(
                          agent->options_.media_listen, agent->tenancy_,
                          [self] { return self->status_json(); }, &agent->checks_->passive()));
+    if (!agent->options_.media_statistics.empty())
+      agent->traffic_ =
+          std::make_unique<MediaTraffic>(agent->options_.media_statistics, agent->tenancy_, clock);
   }
   agent->reach_ = ReachDesk::start(clock);
   agent->applier_ = std::jthread([self](const std::stop_token& stop) { self->apply_loop(stop); });
@@ -71,6 +74,7 @@ Result<std::unique_ptr<Agent>> Agent::start(AgentOptions options, NodeDrivers dr
 Agent::~Agent() {
   applier_ = {};  // stops and joins
   reach_ = nullptr;
+  traffic_ = nullptr;
   media_ = nullptr;
   checks_ = nullptr;
 }

@@ -22,6 +22,7 @@
 #include "agent/identity.h"
 #include "agent/link.h"
 #include "agent/media_authority.h"
+#include "agent/media_traffic.h"
 #include "agent/node_load.h"
 #include "agent/plan.h"
 #include "agent/tenancy.h"
@@ -37,6 +38,8 @@ struct AgentOptions {
   std::filesystem::path ca_file = "/etc/frameworks/ca.pem";
   // Empty: no media authority.
   std::string media_listen = "127.0.0.1:18010";
+  // Where nginx-rtmp tells its statistics; empty: limits in Mbit/s are not enforced.
+  std::string media_statistics = "http://127.0.0.1:18011/statistics";
   bool simulated = false;
 };
 
@@ -93,6 +96,7 @@ class Agent {
   std::unique_ptr<Checks> checks_;
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<MediaAuthority> media_;
+  std::unique_ptr<MediaTraffic> traffic_;
   LoadMeter load_;
   std::unique_ptr<ReachDesk> reach_;
 

@@ -17,7 +17,6 @@
 namespace frameworks {
 namespace {
 
-constexpr size_t kMaxAnswer = 64 * 1024;
 constexpr std::string_view kScheme = "http://";
 
 std::optional<int64_t> number_at(std::string_view text) {
@@ -71,7 +70,7 @@ std::optional<int64_t> parse_sessions(std::string_view body) {
   return number_at(trim(value.substr(1)));
 }
 
-Result<std::string> ask_http(const std::string& url) {
+Result<std::string> ask_http(const std::string& url, size_t most) {
   const Error bad(Code::kInvalidArgument, fmt::format("\"{}\": not http://address:port/path", url));
   if (!url.starts_with(kScheme)) return bad;
   const size_t slash = url.find('/', kScheme.size());
@@ -90,8 +89,7 @@ Result<std::string> ask_http(const std::string& url) {
   std::string answer;
   char buffer[4096];
   if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) > 0)
-    for (ssize_t n = 0;
-         answer.size() < kMaxAnswer && (n = recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
+    for (ssize_t n = 0; answer.size() < most && (n = recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
       answer.append(buffer, static_cast<size_t>(n));
   const size_t body = answer.find("\r\n\r\n");
   const bool is_ok = answer.starts_with("HTTP/1.") && answer.size() > 12 && answer[9] == '2';

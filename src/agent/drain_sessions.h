@@ -19,8 +19,9 @@ namespace frameworks {
 
 // A number, or JSON with the number "sessions"; nothing when it is neither, or below 0.
 std::optional<int64_t> parse_sessions(std::string_view body);
-// GET of "http://address:port/path", within 2 s and 64 KiB. kInvalidArgument, kUnavailable.
-Result<std::string> ask_http(const std::string& url);
+// GET of "http://address:port/path", within 2 s and `most` bytes; more is cut off.
+// kInvalidArgument, kUnavailable.
+Result<std::string> ask_http(const std::string& url, size_t most = 64 * 1024);
 
 // Threadsafe.
 class DrainSessions {

@@ -37,6 +37,12 @@ constexpr std::array kOptions = {
            [](CommandLine& line, std::string text) {
              line.agent.media_listen = text == "off" ? "" : std::move(text);
            }},
+    Option{"--media-statistics", "URL", "FRAMEWORKS_MEDIA_STATISTICS",
+           "http://127.0.0.1:18011/statistics",
+           "nginx-rtmp's rtmp_stat, for limits in Mbit/s; \"off\": none are enforced",
+           [](CommandLine& line, std::string text) {
+             line.agent.media_statistics = text == "off" ? "" : std::move(text);
+           }},
     Option{"--tokens", "DIR", nullptr, "",
            "simulate: a node for every DIR/<node>.token, also for those that come later",
            [](CommandLine& line, std::string text) { line.tokens = std::move(text); }},

@@ -55,6 +55,10 @@ bool is_over(const pb::TenancySection::TenantEntry& entry, WallTime now) {
   return std::chrono::nanoseconds(time.nanos()) <= since_epoch - seconds;
 }
 
+int64_t bits_allowed(const pb::TenancySection::TenantEntry& entry) {
+  return entry.limits().bandwidth_mbps() * 1'000'000;
+}
+
 // The media server's own: what others can add comes after it.
 std::string first_value(std::string_view form, std::string_view key) {
   for (const std::string& field : split(form, '&'))
@@ -95,6 +99,17 @@ Tenancy::SectionPtr Tenancy::section() const {
   return section_.with([](const auto& present) { return present; });
 }
 
+void Tenancy::set_traffic(std::map<std::string, int64_t> traffic) {
+  traffic_.with([&](auto& present) { present = std::move(traffic); });
+}
+
+int64_t Tenancy::traffic(const std::string& tenant) const {
+  return traffic_.with([&](const auto& all) {
+    const auto found = all.find(tenant);
+    return found == all.end() ? 0 : found->second;
+  });
+}
+
 PublishAnswer Tenancy::judge(const std::string& tenant, const SectionPtr& section,
                              std::string_view what) const {
   const auto* entry = find_entry(*section, tenant);
@@ -103,6 +118,15 @@ PublishAnswer Tenancy::judge(const std::string& tenant, const SectionPtr& sectio
   if (is_over(*entry, clock_.wall()))
     return {false, fmt::format("tenant {}'s grant has expired", tenant)};
   return {true, fmt::format("tenant {} may {} here", tenant, what)};
+}
+
+std::optional<std::string> Tenancy::over_traffic(const std::string& tenant,
+                                                 const SectionPtr& section) const {
+  const int64_t allowed = bits_allowed(*find_entry(*section, tenant));
+  const int64_t now = traffic(tenant);
+  if (allowed == 0 || now < allowed) return {};
+  return fmt::format("tenant {} has {:.1f} Mbit/s here, its limit is {}", tenant,
+                     static_cast<double>(now) / 1e6, allowed / 1'000'000);
 }
 
 bool Tenancy::count(Runs& runs, const std::string& tenant, const std::string& name, int64_t limit) {
@@ -138,8 +162,9 @@ PublishAnswer Tenancy::may_publish(std::string_view form) {
   const std::string& tenant = request->tenant;
   if (draining_) return {false, "this node is being drained: ask for another"};
   PublishAnswer answer = judge(tenant, now, "publish");
-  if (answer.allowed &&
-      !count(streams_, tenant, request->stream, find_entry(*now, tenant)->limits().streams()))
+  if (!answer.allowed) return answer;
+  if (auto why = over_traffic(tenant, now)) return {false, *std::move(why)};
+  if (!count(streams_, tenant, request->stream, find_entry(*now, tenant)->limits().streams()))
     return {false, fmt::format("tenant {} has as many streams here as its limit allows", tenant)};
   return answer;
 }
@@ -151,8 +176,10 @@ PublishAnswer Tenancy::may_play(std::string_view form) {
   if (now == nullptr) return {false, "this node has no plan yet"};
   const std::string& tenant = request->tenant;
   PublishAnswer answer = judge(tenant, now, "be watched");
-  if (answer.allowed && !count(viewers_, tenant, first_value(form, "clientid"),
-                               find_entry(*now, tenant)->limits().viewers()))
+  if (!answer.allowed) return answer;
+  if (auto why = over_traffic(tenant, now)) return {false, *std::move(why)};
+  if (!count(viewers_, tenant, first_value(form, "clientid"),
+             find_entry(*now, tenant)->limits().viewers()))
     return {false, fmt::format("tenant {} has as many viewers here as its limit allows", tenant)};
   return answer;
 }
@@ -166,7 +193,16 @@ PublishAnswer Tenancy::may_go_on(std::string_view form) {
   const std::string& tenant = request->tenant;
   PublishAnswer answer = judge(tenant, now, plays ? "be watched" : "publish");
   if (!answer.allowed) return answer;
-  // It runs, whatever the limit is by now.
+  if (auto why = over_traffic(tenant, now)) {
+    // What is measured next tells whether another has to go.
+    traffic_.with([&](auto& all) { all.erase(tenant); });
+    if (plays)
+      forget(viewers_, tenant, first_value(form, "clientid"));
+    else
+      forget(streams_, tenant, request->stream);
+    return {false, *std::move(why)};
+  }
+  // It runs, whatever the other limits are by now.
   const auto& limits = find_entry(*now, tenant)->limits();
   if (plays)
     (void)count(viewers_, tenant, first_value(form, "clientid"), limits.viewers());
@@ -184,9 +220,10 @@ void Tenancy::stopped_playing(std::string_view form) {
     forget(viewers_, request->tenant, first_value(form, "clientid"));
 }
 
-int64_t Tenancy::sessions() const {
+int64_t Tenancy::sessions() const { return clock_.mono() - started_ < kLearning ? -1 : running(); }
+
+int64_t Tenancy::running() const {
   const MonoTime now = clock_.mono();
-  if (now - started_ < kLearning) return -1;
   int64_t count = 0;
   for (const Runs* runs : {&streams_, &viewers_})
     runs->with([&](const auto& all) {

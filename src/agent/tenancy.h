@@ -4,6 +4,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -52,7 +53,8 @@ class Tenancy {
   // like streams, by the media server's number of the connection ("clientid").
   [[nodiscard]] PublishAnswer may_play(std::string_view form);
   // Whether a stream or a viewer that the media server tells of as there may go on: not of a tenant
-  // that was suspended, or whose grant ended. Without a plan everything goes on.
+  // that was suspended, or whose grant ended; nor while the tenant has more traffic than its limit,
+  // of which one ends for each set_traffic(). Without a plan everything goes on.
   [[nodiscard]] PublishAnswer may_go_on(std::string_view form);
   // A stream has ended, a viewer has gone.
   void ended(std::string_view form);
@@ -60,8 +62,14 @@ class Tenancy {
 
   // While the node is drained no stream begins; those that run go on.
   void set_draining(bool draining) { draining_ = draining; }
+  // Bits per second of each tenant's streams on this node, as measured: at its limit in Mbit/s
+  // nothing of the tenant begins.
+  void set_traffic(std::map<std::string, int64_t> traffic);
+
   // Streams and viewers that the media server told of; -1: not known yet.
   [[nodiscard]] int64_t sessions() const;
+  // The same without waiting until all that runs has been told of.
+  [[nodiscard]] bool has_sessions() const { return running() > 0; }
 
   [[nodiscard]] int tenants() const;
 
@@ -75,9 +83,15 @@ class Tenancy {
   // `what`: "publish", "play".
   [[nodiscard]] PublishAnswer judge(const std::string& tenant, const SectionPtr& section,
                                     std::string_view what) const;
+  // Why the tenant has to stay below what it has by now; nothing: it may have more.
+  [[nodiscard]] std::optional<std::string> over_traffic(const std::string& tenant,
+                                                        const SectionPtr& section) const;
   // Notes that `name` runs; false: it would be one too many.
   bool count(Runs& runs, const std::string& tenant, const std::string& name, int64_t limit);
   static void forget(Runs& runs, const std::string& tenant, const std::string& name);
+  [[nodiscard]] int64_t running() const;
+  // Bits per second of the tenant; 0: none, or not measured.
+  [[nodiscard]] int64_t traffic(const std::string& tenant) const;
 
   Clock& clock_;
   const MonoTime started_;
@@ -85,6 +99,8 @@ class Tenancy {
   Locked<SectionPtr> section_;
   Runs streams_;
   Runs viewers_;
+  // Bits per second, by tenant; taken out when one was ended for it.
+  Locked<std::map<std::string, int64_t>> traffic_;
 };
 
 }  // namespace frameworks
