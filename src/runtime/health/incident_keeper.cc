@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "control/store_follower.h"
 #include "runtime/health/incident_write.h"
 
 namespace frameworks {
@@ -16,7 +17,18 @@ constexpr const char* kActor = "system/incidents";
 class Keeper final : public IncidentKeeper {
  public:
   Keeper(Store& store, Clock& clock, Options options)
-      : store_(store), clock_(clock), options_(options) {}
+      : store_(store),
+        clock_(clock),
+        options_(options),
+        follower_(
+            store, "incidents",
+            [this](const Snapshot& snapshot) {
+              sick_ = SickList::of(snapshot);
+              is_due_ = true;
+            },
+            [this](const Change& change) {
+              if (change.actor.name != kActor) is_due_ |= sick_.take(change);
+            }) {}
 
   ~Keeper() override {
     thread_.request_stop();
@@ -24,7 +36,7 @@ class Keeper final : public IncidentKeeper {
   }
 
   Status begin() {
-    RETURN_IF_ERROR(resubscribe());
+    RETURN_IF_ERROR(follower_.start());
     if (options_.has_thread)
       thread_ = std::jthread([this](const std::stop_token& stop) {
         while (clock_.sleep_for(options_.tick, stop)) step();
@@ -33,7 +45,7 @@ class Keeper final : public IncidentKeeper {
   }
 
   void step() override {
-    take_changes();
+    follower_.catch_up();
     // Rollouts that were rolled back are over after a time.
     if (!is_due_ && settling_.empty() && sick_.rollouts().empty()) return;
     const SnapshotPtr snapshot = store_.snapshot();
@@ -50,33 +62,6 @@ class Keeper final : public IncidentKeeper {
   }
 
  private:
-  Status resubscribe() {
-    const SnapshotPtr snapshot = store_.snapshot();
-    subscription_.reset();
-    ASSIGN_OR_RETURN(subscription_, store_.subscribe(snapshot->revision(), [] {}));
-    sick_ = SickList::of(*snapshot);
-    is_due_ = true;
-    return {};
-  }
-
-  void take_changes() {
-    if (subscription_ == nullptr) {
-      if (const auto again = resubscribe(); !again)
-        return spdlog::warn("incidents: cannot follow the store: {}", again.error().text());
-    }
-    while (true) {
-      auto changes = subscription_->next(1000);
-      if (!changes) {
-        spdlog::warn("incidents: start again after {}", changes.error().text());
-        subscription_.reset();
-        return;  // from the present on, in the next round
-      }
-      if (changes->empty()) return;
-      for (const Change& change : *changes)
-        if (change.actor.name != kActor) is_due_ |= sick_.take(change);
-    }
-  }
-
   // Takes out of `wanted` what is too new to be told of.
   void settle(WantedIncidents& wanted,
               const std::vector<std::shared_ptr<const pb::Incident>>& open) {
@@ -124,9 +109,9 @@ class Keeper final : public IncidentKeeper {
   Clock& clock_;
   const Options options_;
   // The thread's own.
-  std::unique_ptr<Subscription> subscription_;
   SickList sick_;
   bool is_due_ = true;
+  StoreFollower follower_;
   std::map<IncidentKey, MonoTime> settling_;  // since when they are wanted
   std::jthread thread_;
 };

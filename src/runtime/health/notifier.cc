@@ -12,6 +12,7 @@
 #include "base/locked.h"
 #include "base/log.h"
 #include "control/reconciler.h"
+#include "control/store_follower.h"
 
 namespace frameworks {
 namespace {
@@ -52,7 +53,10 @@ class NotifierImpl final : public Notifier {
                     .last_retry = options_.last_retry},
                    [this](const std::string& name, const std::stop_token& stop) {
                      return tell_of(name, stop);
-                   }) {}
+                   }),
+        follower_(
+            store, "notifications", [this](const Snapshot& snapshot) { begin_with(snapshot); },
+            [this](const Change& change) { take(change); }) {}
 
   ~NotifierImpl() override {
     thread_.request_stop();
@@ -61,10 +65,10 @@ class NotifierImpl final : public Notifier {
   }
 
   Status begin() {
-    RETURN_IF_ERROR(resubscribe());
+    RETURN_IF_ERROR(follower_.start());
     incidents_.start();
     thread_ = std::jthread([this](const std::stop_token& stop) {
-      while (clock_.sleep_for(kTick, stop)) follow();
+      while (clock_.sleep_for(kTick, stop)) follower_.catch_up();
     });
     return {};
   }
@@ -73,30 +77,16 @@ class NotifierImpl final : public Notifier {
 
  private:
   // Also what an earlier notifier did not get told.
-  Status resubscribe() {
-    const SnapshotPtr snapshot = store_.snapshot();
-    subscription_.reset();
-    ASSIGN_OR_RETURN(subscription_, store_.subscribe(snapshot->revision(), [] {}));
-    for (const auto& incident : snapshot->list<pb::Incident>())
+  void begin_with(const Snapshot& snapshot) {
+    for (const auto& incident : snapshot.list<pb::Incident>())
       if (!incident->status().has_close_time() || !is_told(*incident))
         incidents_.enqueue(incident->metadata().name());
-    return {};
   }
 
-  void follow() {
-    if (subscription_ == nullptr) {
-      if (const auto again = resubscribe(); !again)
-        return spdlog::warn("notifications: cannot follow the store: {}", again.error().text());
-    }
-    while (true) {
-      auto changes = subscription_->next(1000);
-      if (!changes) return subscription_.reset();
-      if (changes->empty()) return;
-      for (const Change& change : *changes)
-        if (change.key.kind == "Incident" && change.after && change.actor.name != kActor &&
-            !is_told(change.after.as<pb::Incident>()))
-          incidents_.enqueue(change.key.name);
-    }
+  void take(const Change& change) {
+    if (change.key.kind == "Incident" && change.after && change.actor.name != kActor &&
+        !is_told(change.after.as<pb::Incident>()))
+      incidents_.enqueue(change.key.name);
   }
 
   Result<std::optional<Duration>> tell_of(const std::string& name, const std::stop_token& stop) {
@@ -200,7 +190,7 @@ class NotifierImpl final : public Notifier {
   std::atomic<int64_t> told_{0};
   std::atomic<int64_t> failed_{0};
   Reconciler incidents_;
-  std::unique_ptr<Subscription> subscription_;  // the thread's
+  StoreFollower follower_;  // the thread's
   std::jthread thread_;
 };
 

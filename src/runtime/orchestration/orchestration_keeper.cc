@@ -1,12 +1,11 @@
 #include "runtime/orchestration/orchestration_keeper.h"
 
-#include <condition_variable>
-#include <mutex>
 #include <set>
 #include <thread>
 
 #include "base/log.h"
 #include "control/reconciler.h"
+#include "control/store_follower.h"
 #include "frameworks/v1/node.pb.h"
 #include "model/availability.h"
 #include "runtime/orchestration/drain_step.h"
@@ -18,18 +17,24 @@ namespace {
 
 // Steps of one rollout in a row, before others have their turn.
 constexpr int kInARow = 20;
+// Nothing is due at a time of its own: the store pokes.
+constexpr Duration kLook = std::chrono::hours(1);
 
 class Keeper final : public OrchestrationKeeper {
  public:
   Keeper(Store& store, Clock& clock, Options options)
       : store_(store),
+        clock_(clock),
         options_(std::move(options)),
         rollouts_(clock, {.name = "rollout"},
                   [this](const std::string& name, const std::stop_token& stop) {
                     return move(name, stop);
                   }),
         drains_(clock, {.name = "drain of node"},
-                [this](const std::string& node, const std::stop_token&) { return look(node); }) {}
+                [this](const std::string& node, const std::stop_token&) { return look(node); }),
+        follower_(
+            store, "orchestration", [this](const Snapshot& snapshot) { begin_with(snapshot); },
+            [this](const Change& change) { moves_ |= take(change); }) {}
 
   ~Keeper() override {
     thread_.request_stop();
@@ -39,7 +44,7 @@ class Keeper final : public OrchestrationKeeper {
   }
 
   Status begin() {
-    RETURN_IF_ERROR(resubscribe());
+    RETURN_IF_ERROR(follower_.start());
     rollouts_.start();
     drains_.start();
     thread_ = std::jthread([this](const std::stop_token& stop) { follow(stop); });
@@ -48,15 +53,11 @@ class Keeper final : public OrchestrationKeeper {
 
  private:
   // Whatever an earlier keeper left, and whatever was missed.
-  Status resubscribe() {
-    const SnapshotPtr snapshot = store_.snapshot();
-    subscription_.reset();
-    ASSIGN_OR_RETURN(subscription_, store_.subscribe(snapshot->revision(), [this] { poke(); }));
+  void begin_with(const Snapshot& snapshot) {
     active_.clear();
-    for (const auto& rollout : snapshot->list<pb::Rollout>()) note(*rollout);
-    for (const auto& node : snapshot->list<pb::Node>())
+    for (const auto& rollout : snapshot.list<pb::Rollout>()) note(*rollout);
+    for (const auto& node : snapshot.list<pb::Node>())
       if (is_draining(*node)) drains_.enqueue(node->metadata().name());
-    return {};
   }
 
   // There is, or was, something to be told of its drain.
@@ -74,39 +75,13 @@ class Keeper final : public OrchestrationKeeper {
     }
   }
 
-  void poke() {
-    std::lock_guard lock(mutex_);
-    poked_ = true;
-    woken_.notify_all();
-  }
-
   void follow(const std::stop_token& stop) {
-    while (true) {
-      {
-        std::unique_lock lock(mutex_);
-        if (!woken_.wait(lock, stop, [this] { return poked_; })) return;
-        poked_ = false;
-      }
-      take_changes();
-    }
-  }
-
-  void take_changes() {
-    bool moves = false;
-    while (true) {
-      auto changes = subscription_->next(1000);
-      if (!changes) {
-        spdlog::warn("orchestration: start again after {}", changes.error().text());
-        if (const auto again = resubscribe(); !again)
-          spdlog::error("orchestration: cannot follow the store: {}", again.error().text());
-        return;
-      }
-      if (changes->empty()) break;
-      for (const Change& change : *changes) moves |= take(change);
-    }
-    // Anything may be what a rollout waits for; keys that wait already coalesce.
-    if (moves)
-      for (const std::string& name : active_) rollouts_.enqueue(name);
+    do {
+      follower_.catch_up();
+      // Anything may be what a rollout waits for; keys that wait already coalesce.
+      if (std::exchange(moves_, false))
+        for (const std::string& name : active_) rollouts_.enqueue(name);
+    } while (follower_.wait(clock_, kLook, stop));
   }
 
   bool take(const Change& change) {
@@ -154,17 +129,15 @@ class Keeper final : public OrchestrationKeeper {
   }
 
   Store& store_;
+  Clock& clock_;
   const Options options_;
   Reconciler rollouts_;
   Reconciler drains_;
 
   // The thread's own.
   std::set<std::string> active_;
-  std::unique_ptr<Subscription> subscription_;
-
-  std::mutex mutex_;
-  std::condition_variable_any woken_;
-  bool poked_ = true;
+  bool moves_ = false;  // something came that a rollout may wait for
+  StoreFollower follower_;
   std::jthread thread_;
 };
 

@@ -4,7 +4,6 @@
 #include <google/protobuf/util/time_util.h>
 
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <thread>
@@ -13,6 +12,7 @@
 #include "base/log.h"
 #include "control/operations.h"
 #include "control/reconciler.h"
+#include "control/store_follower.h"
 #include "frameworks/v1/tenant.pb.h"
 #include "runtime/tenants/domain_check.h"
 #include "runtime/tenants/entitlement.h"
@@ -91,7 +91,10 @@ class Keeper final : public TenantKeeper {
         domains_(clock, {.name = "domains of tenant", .workers = kDomainWorkers},
                  [this](const std::string& tenant, const std::stop_token& stop) {
                    return check_domains(tenant, stop);
-                 }) {}
+                 }),
+        follower_(
+            store, "tenants", [this](const Snapshot& snapshot) { begin_with(snapshot); },
+            [this](const Change& change) { take(change); }) {}
 
   ~Keeper() override {
     thread_.request_stop();
@@ -101,7 +104,7 @@ class Keeper final : public TenantKeeper {
   }
 
   Status begin() {
-    RETURN_IF_ERROR(resubscribe());
+    RETURN_IF_ERROR(follower_.start());
     deletions_.start();
     domains_.start();
     thread_ = std::jthread([this](const std::stop_token& stop) { follow(stop); });
@@ -110,17 +113,13 @@ class Keeper final : public TenantKeeper {
 
  private:
   // Whatever an earlier keeper left, and whatever was missed.
-  Status resubscribe() {
-    const SnapshotPtr snapshot = store_.snapshot();
-    subscription_.reset();
-    ASSIGN_OR_RETURN(subscription_, store_.subscribe(snapshot->revision(), [this] { wake(); }));
+  void begin_with(const Snapshot& snapshot) {
     expiries_ = Expiries();
-    for (const Resource& grant : snapshot->find_by(kind_of<pb::Grant>(), "expiry", "ahead"))
+    for (const Resource& grant : snapshot.find_by(kind_of<pb::Grant>(), "expiry", "ahead"))
       expiries_.note(grant.key(), &grant.as<pb::Grant>());
     deleting_.clear();
-    for (const auto& tenant : snapshot->find_by<pb::Tenant>("deleting", "yes")) note(*tenant);
-    for (const auto& tenant : snapshot->find_by<pb::Tenant>("domains", "any")) note(*tenant);
-    return {};
+    for (const auto& tenant : snapshot.find_by<pb::Tenant>("deleting", "yes")) note(*tenant);
+    for (const auto& tenant : snapshot.find_by<pb::Tenant>("domains", "any")) note(*tenant);
   }
 
   void note(const pb::Tenant& tenant) {
@@ -133,26 +132,12 @@ class Keeper final : public TenantKeeper {
     }
   }
 
-  void wake() {
-    std::lock_guard lock(wake_mutex_);
-    wake_.request_stop();
-  }
-
   void follow(const std::stop_token& stop) {
-    const std::stop_callback wake_at_end(stop, [this] { wake(); });
-    while (!stop.stop_requested()) {
-      std::stop_token woken;
-      {
-        std::lock_guard lock(wake_mutex_);
-        wake_ = std::stop_source();
-        woken = wake_.get_token();
-      }
-      // Asked again: the end may have been told to the source of the last round.
-      if (stop.stop_requested()) return;
-      take_changes();
-      const bool all = expire_due();
-      if (!stop.stop_requested()) (void)clock_.sleep_for(all ? until_next() : kTick, woken);
-    }
+    Duration next{};
+    do {
+      follower_.catch_up();
+      next = expire_due() ? until_next() : kTick;
+    } while (follower_.wait(clock_, next, stop));
   }
 
   Duration until_next() const {
@@ -165,23 +150,6 @@ class Keeper final : public TenantKeeper {
   WallTime now() const {
     return std::max<WallTime>(std::chrono::floor<std::chrono::microseconds>(clock_.wall()),
                               store_.snapshot()->time());
-  }
-
-  void take_changes() {
-    if (subscription_ == nullptr) {
-      if (const auto again = resubscribe(); !again)
-        return spdlog::warn("tenants: cannot follow the store: {}", again.error().text());
-    }
-    while (true) {
-      auto changes = subscription_->next(1000);
-      if (!changes) {
-        spdlog::warn("tenants: start again after {}", changes.error().text());
-        subscription_.reset();
-        return;  // from the present on, in the next round
-      }
-      if (changes->empty()) return;
-      for (const Change& change : *changes) take(change);
-    }
   }
 
   void take(const Change& change) {
@@ -211,7 +179,7 @@ class Keeper final : public TenantKeeper {
       }
       // Those that the write left alone have another time by now, or none.
       for (const ResourceKey& key : keys) expiries_.note(key, nullptr);
-      take_changes();
+      follower_.catch_up();
     }
   }
 
@@ -328,10 +296,7 @@ class Keeper final : public TenantKeeper {
   // The thread's own.
   Expiries expiries_;
   std::set<std::string> deleting_;
-  std::unique_ptr<Subscription> subscription_;
-
-  std::mutex wake_mutex_;
-  std::stop_source wake_;
+  StoreFollower follower_;
   std::jthread thread_;
 };
 
