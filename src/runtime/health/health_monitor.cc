@@ -63,12 +63,15 @@ class Monitor final : public HealthMonitor {
     if (!heartbeat.has_load() && !heartbeat.has_time()) return;
     const WallTime now = clock_.wall();
     const bool changed = known_->with([&](KnownHealth& known) {
-      const auto facts = known.facts.find(node);
-      if (facts == known.facts.end() || known.nodes.state(node) == pb::HEALTH_UNSPECIFIED)
-        return false;
+      // Only nodes that are judged have one.
       auto at = known.conditions.find(node);
-      if (at == known.conditions.end()) at = known.conditions.emplace(node, NodeCondition()).first;
-      if (!at->second.take(heartbeat, facts->second.bandwidth_mbps, now)) return false;
+      if (at == known.conditions.end()) {
+        if (known.nodes.state(node) == pb::HEALTH_UNSPECIFIED) return false;
+        at = known.conditions.emplace(node, NodeCondition()).first;
+      }
+      const auto facts = heartbeat.has_load() ? known.facts.find(node) : known.facts.end();
+      const double bandwidth = facts == known.facts.end() ? 0 : facts->second.bandwidth_mbps;
+      if (!at->second.take(heartbeat, bandwidth, now)) return false;
       const std::string complaint = at->second.complaint();
       spdlog::info("health: node {}: {}", node, complaint.empty() ? "all is well" : complaint);
       return true;
@@ -289,13 +292,14 @@ class Monitor final : public HealthMonitor {
     });
     if (silent.empty()) return;
     const SnapshotPtr snapshot = store_.snapshot();
+    const std::vector<PeerCandidate> peers = peer_candidates(*snapshot, candidates);
     for (const std::string& name : silent)
       if (const auto* node = snapshot->find<pb::Node>(name); node != nullptr)
-        look_for(*snapshot, *node, candidates);
+        look_for(*snapshot, *node, peers);
   }
 
   void look_for(const Snapshot& snapshot, const pb::Node& node,
-                const std::vector<std::string>& candidates) {
+                const std::vector<PeerCandidate>& candidates) {
     pb::ProbePeer probe;
     probe.set_node(node.metadata().name());
     for (std::string& target : probe_targets(snapshot, node)) probe.add_targets(std::move(target));

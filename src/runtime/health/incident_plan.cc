@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
 
-#include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/node.pb.h"
@@ -63,11 +64,12 @@ class Plan {
       const bool is_region = spec.object().starts_with("Region/");
       if (spec.type() != kMassLoss && !is_region) continue;
       WantedIncident group{spec.type(), spec.object(), spec.cause(), {}};
-      const auto& members = incident->status().objects();
+      const std::set<std::string_view> members(incident->status().objects().begin(),
+                                               incident->status().objects().end());
       for (auto at = away_.begin(); at != away_.end();) {
         const std::string object = of_node(at->first);
         const bool is_member =
-            std::find(members.begin(), members.end(), object) != members.end() ||
+            members.contains(object) ||
             (is_region && "Region/" + region_of(*at->second) == spec.object()) ||
             (spec.type() == kMassLoss && !is_region && at->second->status().health().held());
         if (is_member) group.concerned[object] = at->second->status().health().reason();
@@ -178,13 +180,15 @@ class Plan {
   }
 
   bool any_instance_works(const std::string& service) {
-    const auto [at, is_new] = works_.try_emplace(service, false);
-    if (!is_new) return at->second;
-    for (const auto& instance : snapshot_.find_by<pb::Instance>("service", service)) {
-      const pb::Health state = instance->status().state();
-      at->second |= state == pb::HEALTH_HEALTHY || state == pb::HEALTH_DEGRADED;
-    }
-    return at->second;
+    const auto known = works_.find(service);
+    if (known != works_.end()) return known->second;
+    bool& works = works_[service];
+    snapshot_.scan_by(kind_of<pb::Instance>(), "service", service, [&](const Resource& resource) {
+      const pb::Health state = resource.as<pb::Instance>().status().state();
+      works = state == pb::HEALTH_HEALTHY || state == pb::HEALTH_DEGRADED;
+      return !works;
+    });
+    return works;
   }
 
   void add_mass_loss(const Groups& held) {

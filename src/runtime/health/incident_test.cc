@@ -259,6 +259,29 @@ TEST_F(IncidentTest, TheTimelineAndWhatIsClosedAreBounded) {
   EXPECT_EQ(closed().size(), kClosedKept);
 }
 
+TEST_F(IncidentTest, WhatIsLargerThanItsTimelineIsNotToldAgain) {
+  WantedIncidents wanted;
+  WantedIncident& loss = wanted[{"mass-loss", "Fleet/all"}];
+  loss = {"mass-loss", "Fleet/all", "cause", {}};
+  for (int i = 0; i < 2 * kTimelineLines; ++i)
+    loss.concerned["Node/n" + std::to_string(i)] = "held";
+  const auto write = [&] {
+    ASSERT_TRUE(store_->write("test", [&](Transaction& transaction) -> Status {
+      write_incidents(transaction, wanted);
+      return {};
+    }));
+  };
+  write();
+  const Revision before = store_->snapshot()->revision();
+  write();
+  EXPECT_EQ(store_->snapshot()->revision(), before);
+  // Of n99, the last of them, the timeline still tells.
+  loss.concerned["Node/n99"] = "no heartbeat for 70 s";
+  write();
+  EXPECT_EQ(open_incidents(*store_->snapshot())[0]->status().timeline().rbegin()->message(),
+            "no heartbeat for 70 s");
+}
+
 TEST_F(IncidentTest, NothingIsWrittenWhileNothingChanges) {
   set_node("eu-1", pb::HEALTH_DOWN);
   pass();

@@ -4,6 +4,7 @@
 #include <google/protobuf/util/time_util.h>
 
 #include <algorithm>
+#include <map>
 
 namespace frameworks {
 namespace {
@@ -35,20 +36,22 @@ std::string name_of(const WantedIncident& wanted, Revision revision) {
   return fmt::format("{}.{}.{}", wanted.type, object.substr(0, 180), revision + 1);
 }
 
-// What the timeline says of an object last.
-const std::string* last_word(const pb::IncidentStatus& status, const std::string& object) {
-  for (int i = status.timeline_size() - 1; i >= 0; --i)
-    if (status.timeline(i).object() == object) return &status.timeline(i).message();
-  return nullptr;
+// What the timeline says of each object last.
+std::map<std::string, std::string> last_words(const pb::IncidentStatus& status) {
+  std::map<std::string, std::string> out;
+  for (const pb::IncidentEvent& line : status.timeline()) out[line.object()] = line.message();
+  return out;
 }
 
 void follow(pb::IncidentStatus& status, const WantedIncident& wanted, WallTime now) {
   const std::set<std::string> before(status.objects().begin(), status.objects().end());
+  const auto told = last_words(status);
   for (const auto& [object, what] : wanted.concerned) {
-    const std::string* last = last_word(status, object);
-    if (!before.contains(object) || last == nullptr || *last != what)
-      if (before.contains(object) || before.size() < kIncidentObjects)
-        add_line(status, now, object, what);
+    // Of whom the timeline no longer tells, it is not known whether this is new.
+    const auto last = told.find(object);
+    const bool is_new = before.contains(object) ? last != told.end() && last->second != what
+                                                : before.size() < kIncidentObjects;
+    if (is_new) add_line(status, now, object, what);
   }
   for (const std::string& object : before)
     if (!wanted.concerned.contains(object)) add_line(status, now, object, "is no longer concerned");

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <string_view>
 
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/service.pb.h"
@@ -26,25 +26,39 @@ std::string region_of(const Snapshot& snapshot, const std::string& cluster) {
 
 }  // namespace
 
-std::vector<std::string> choose_peers(const Snapshot& snapshot, const pb::Node& silent,
-                                      const std::vector<std::string>& candidates) {
-  const std::string region = region_of(snapshot, silent.spec().cluster());
-  std::vector<std::pair<int, std::string>> ranked;
-  std::set<std::string> regions;
-  for (const std::string& name : candidates) {
+std::vector<PeerCandidate> peer_candidates(const Snapshot& snapshot,
+                                           const std::vector<std::string>& nodes) {
+  std::vector<PeerCandidate> out;
+  for (const std::string& name : nodes) {
     const auto* node = snapshot.find<pb::Node>(name);
-    if (node == nullptr || name == silent.metadata().name()) continue;
-    const std::string other = region_of(snapshot, node->spec().cluster());
-    const int rank = other != region && regions.insert(other).second     ? 0
-                     : other != region                                   ? 1
-                     : node->spec().cluster() != silent.spec().cluster() ? 2
-                                                                         : 3;
-    ranked.emplace_back(rank, name);
+    if (node == nullptr) continue;
+    const std::string& cluster = node->spec().cluster();
+    out.push_back({name, cluster, region_of(snapshot, cluster)});
   }
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  return out;
+}
+
+std::vector<std::string> choose_peers(const Snapshot& snapshot, const pb::Node& silent,
+                                      const std::vector<PeerCandidate>& candidates) {
+  constexpr int kRanks = 4;
+  const std::string region = region_of(snapshot, silent.spec().cluster());
+  std::vector<int> ranks;
+  std::vector<std::string_view> regions;  // few
+  const auto is_first_of = [&](const std::string& other) {
+    if (std::find(regions.begin(), regions.end(), other) != regions.end()) return false;
+    regions.push_back(other);
+    return true;
+  };
+  for (const PeerCandidate& peer : candidates)
+    ranks.push_back(peer.node == silent.metadata().name()               ? kRanks
+                    : peer.region != region && is_first_of(peer.region) ? 0
+                    : peer.region != region                             ? 1
+                    : peer.cluster != silent.spec().cluster()           ? 2
+                                                                        : 3);
   std::vector<std::string> out;
-  for (size_t i = 0; i < std::min(ranked.size(), kPeersAsked); ++i) out.push_back(ranked[i].second);
+  for (int rank = 0; rank < kRanks; ++rank)
+    for (size_t i = 0; i < candidates.size() && out.size() < kPeersAsked; ++i)
+      if (ranks[i] == rank) out.push_back(candidates[i].node);
   return out;
 }
 
