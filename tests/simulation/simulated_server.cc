@@ -7,7 +7,7 @@
 
 namespace frameworks {
 
-SimulatedServer::SimulatedServer(Store& store, Clock& clock, Send send)
+SimulatedServer::SimulatedServer(SteppedStore& store, Clock& clock, Send send)
     : store_(store), clock_(clock), send_(std::move(send)) {
   restart();
 }
@@ -47,10 +47,7 @@ void SimulatedServer::receive(const std::string& node, uint64_t id,
   if (at == streams_.end() || at->second.id != id) return;
   Stream& stream = at->second;
   if (!stream.session.greeted() && !message.has_hello()) return;
-  if (message.has_heartbeat())
-    monitor_->heartbeat(node, message.heartbeat());
-  else
-    monitor_->heartbeat(node);
+  monitor_->heartbeat(node);
   if (message.has_hello()) {
     // Told twice it is the same hello.
     stream.session.hello(message.hello(), pace_.interval());
@@ -63,6 +60,7 @@ void SimulatedServer::receive(const std::string& node, uint64_t id,
     if (const auto hash = sent.find("checks"); hash != sent.end()) {
       stream.acknowledged = hash->second;
       acknowledged_[node] = std::max(acknowledged_[node], message.ack().revision());
+      acknowledging_.push_back(node);
     }
   } else if (message.has_check()) {
     monitor_->report(node, message.check());
@@ -70,6 +68,14 @@ void SimulatedServer::receive(const std::string& node, uint64_t id,
     monitor_->probed(node, message.probed());
   }
   flush(node, stream);
+}
+
+void SimulatedServer::heartbeat(const std::string& node, uint64_t id, const Beat& beat) {
+  const auto at = streams_.find(node);
+  if (at == streams_.end() || at->second.id != id || !at->second.session.greeted()) return;
+  beat_.set_sequence(beat.sequence);
+  beat_.mutable_time()->set_seconds(beat.seconds);
+  monitor_->heartbeat(node, beat_);
 }
 
 pb::PlanUpdate SimulatedServer::plan_of(const std::string& name) {
@@ -122,6 +128,7 @@ void SimulatedServer::step() {
   follow_store();
   keep_pace();
   monitor_->step();
+  store_.settle();
   if (++steps_ % 3 == 0) keeper_->step();
 }
 

@@ -5,16 +5,18 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "base/clock.h"
 #include "runtime/health/health_monitor.h"
 #include "runtime/health/incident_keeper.h"
 #include "runtime/sessions/heartbeat_pace.h"
 #include "runtime/sessions/node_session.h"
-#include "simulation/sync_store.h"
+#include "simulation/network.h"
+#include "simulation/stepped_store.h"
 
 namespace frameworks {
 
@@ -22,15 +24,18 @@ class SimulatedServer {
  public:
   // `send` takes what is for a node of stream `id`.
   using Send = std::function<void(const std::string& node, uint64_t stream, pb::ServerMessage)>;
-  SimulatedServer(Store& store, Clock& clock, Send send);
+  SimulatedServer(SteppedStore& store, Clock& clock, Send send);
 
   void restart();
   // A node opens a stream; an earlier one of it is over.
   uint64_t open(const std::string& node);
   void receive(const std::string& node, uint64_t stream, const pb::AgentMessage& message);
+  void heartbeat(const std::string& node, uint64_t stream, const Beat& beat);
   // Every 200 ms; the incidents' every half a second is every third.
   void step();
 
+  // Nodes that acknowledged something since this was asked last.
+  std::vector<std::string> take_acknowledging() { return std::exchange(acknowledging_, {}); }
   // The newest revision that the node has acknowledged, by any server.
   [[nodiscard]] Revision acknowledged(const std::string& node) const;
   // Whether the node has all of its plan and said so.
@@ -48,12 +53,14 @@ class SimulatedServer {
   void follow_store();
   void keep_pace();
 
-  Store& store_;
+  SteppedStore& store_;
   Clock& clock_;
   Send send_;
-  std::map<std::string, Stream> streams_;
-  std::map<std::string, pb::PlanUpdate> plans_;  // of connected nodes
-  std::map<std::string, Revision> acknowledged_;
+  std::unordered_map<std::string, Stream> streams_;
+  std::unordered_map<std::string, pb::PlanUpdate> plans_;  // of connected nodes
+  std::unordered_map<std::string, Revision> acknowledged_;
+  std::vector<std::string> acknowledging_;
+  pb::Heartbeat beat_;  // the one that arrives
   uint64_t opened_ = 0;
   int steps_ = 0;
   HeartbeatPace pace_{std::chrono::seconds(1)};
