@@ -1,141 +1,161 @@
 #include "model/row_tree.h"
 
 #include <algorithm>
-#include <span>
+#include <iterator>
 
 namespace frameworks {
 
 template <typename T>
+void KeyedTree<T>::Node::destroy(Node* node) {
+  if (node->is_leaf) {
+    delete static_cast<Leaf*>(node);
+  } else {
+    delete static_cast<Inner*>(node);
+  }
+}
+
+template <typename T>
 const typename KeyedTree<T>::Entry& KeyedTree<T>::first_of(const Node& node) {
   const Node* at = &node;
-  while (!at->children.empty()) at = at->children.front().node.get();
-  return at->entries.front();
+  while (!at->is_leaf) at = children(*at).front().node.get();
+  return entries(*at).front();
+}
+
+// How many have a lower hash. Without branches that depend on it: hashes are random, and every
+// guess of the processor would be wrong half of the time.
+template <typename T>
+template <typename Item>
+size_t KeyedTree<T>::count_below(const Item* items, size_t count, uint64_t hash) {
+  const Item* base = items;
+  while (count > 1) {
+    const size_t half = count / 2;
+    base += base[half - 1].hash < hash ? half : 0;
+    count -= half;
+  }
+  return static_cast<size_t>(base - items) + (count == 1 && base->hash < hash ? 1 : 0);
 }
 
 // The first entry that is not less.
 template <typename T>
 size_t KeyedTree<T>::place(const Node& leaf, uint64_t hash, std::string_view key) {
-  const auto at =
-      std::partition_point(leaf.entries.begin(), leaf.entries.end(), [&](const Entry& entry) {
-        return entry.hash != hash ? entry.hash < hash : entry.item->key() < key;
-      });
-  return static_cast<size_t>(at - leaf.entries.begin());
+  const auto& all = entries(leaf);
+  const auto from =
+      all.begin() + static_cast<std::ptrdiff_t>(count_below(all.data(), all.size(), hash));
+  const auto at = std::partition_point(from, all.end(), [&](const Entry& entry) {
+    return entry.hash == hash && entry.item->key() < key;
+  });
+  return static_cast<size_t>(at - all.begin());
 }
 
 // The child that has the entry, or would get it. Where hashes are equal the first key below a child
 // decides: it may have risen since the child was made, and then this child's predecessor is right.
 template <typename T>
 size_t KeyedTree<T>::child_for(const Node& inner, uint64_t hash, std::string_view key) {
-  const auto at = std::partition_point(inner.children.begin() + 1, inner.children.end(),
-                                       [&](const Child& child) {
-                                         if (child.low != hash) return child.low < hash;
-                                         const Entry& first = first_of(*child.node);
-                                         return first.hash == hash && first.item->key() <= key;
-                                       });
-  return static_cast<size_t>(at - inner.children.begin()) - 1;
+  const auto& all = children(inner);
+  const size_t below = count_below(all.data() + 1, all.size() - 1, hash);
+  const auto from = all.begin() + static_cast<std::ptrdiff_t>(below) + 1;
+  if (from == all.end() || from->hash != hash) return below;
+  const auto at = std::partition_point(from, all.end(), [&](const Child& child) {
+    if (child.hash != hash) return false;
+    const Entry& first = first_of(*child.node);
+    return first.hash == hash && first.item->key() <= key;
+  });
+  return static_cast<size_t>(at - all.begin()) - 1;
 }
 
 template <typename T>
 const T* KeyedTree<T>::find(uint64_t hash, std::string_view key) const {
   if (!root_) return nullptr;
   const Node* node = root_.get();
-  while (!node->children.empty()) node = node->children[child_for(*node, hash, key)].node.get();
+  while (!node->is_leaf) node = children(*node)[child_for(*node, hash, key)].node.get();
   const size_t at = place(*node, hash, key);
-  if (at == node->entries.size()) return nullptr;
-  const Entry& entry = node->entries[at];
+  if (at == entries(*node).size()) return nullptr;
+  const Entry& entry = entries(*node)[at];
   return entry.hash == hash && entry.item->key() == key ? entry.item.get() : nullptr;
 }
 
 template <typename T>
 typename KeyedTree<T>::Node& KeyedTree<T>::own(Ref<Node>& node) {
-  if (!node.unique()) {
-    // The counters lie all over memory, and each waits for the one before: asked for together they
-    // come together.
-    for (const Entry& entry : node->entries) __builtin_prefetch(&entry.item->refs, 1);
-    for (const Child& child : node->children) __builtin_prefetch(&child.node->refs, 1);
-    Ref<Node> copy(new Node);
-    if (node->children.empty()) {
-      copy->entries.reserve(std::min(node->entries.size() + 2, kMost + 1));
-      copy->entries = node->entries;
-    } else {
-      copy->children = node->children;
-    }
-    node = std::move(copy);
+  if (node.unique()) return *node;
+  // The counters lie all over memory, and each waits for the one before: asked for together they
+  // come together.
+  if (node->is_leaf) {
+    for (const Entry& entry : entries(*node)) __builtin_prefetch(&entry.item->refs, 1);
+    node = Ref<Node>(new Leaf(static_cast<const Leaf&>(*node)));
+  } else {
+    for (const Child& child : children(*node)) __builtin_prefetch(&child.node->refs, 1);
+    node = Ref<Node>(new Inner(static_cast<const Inner&>(*node)));
   }
   return *node;
 }
 
 // Takes the upper half out of the node.
 template <typename T>
-typename KeyedTree<T>::Child KeyedTree<T>::split(Node& node) {
-  Child right{0, Ref<Node>(new Node)};
-  const auto move_half = [](auto& from, auto& to) {
-    const auto middle = from.begin() + static_cast<std::ptrdiff_t>(from.size() / 2);
-    to.assign(std::make_move_iterator(middle), std::make_move_iterator(from.end()));
-    from.erase(middle, from.end());
-  };
-  if (node.children.empty()) {
-    move_half(node.entries, right.node->entries);
-    right.low = right.node->entries.front().hash;
-  } else {
-    move_half(node.children, right.node->children);
-    right.low = right.node->children.front().low;
-  }
-  return right;
+template <typename Item>
+typename KeyedTree<T>::Child KeyedTree<T>::split(NodeOf<Item>& node) {
+  auto* right = new NodeOf<Item>;
+  const auto middle = node.items.begin() + static_cast<std::ptrdiff_t>(node.items.size() / 2);
+  right->items.assign(std::make_move_iterator(middle), std::make_move_iterator(node.items.end()));
+  node.items.erase(middle, node.items.end());
+  return {right->items.front().hash, Ref<Node>(right)};
 }
 
 // True when the entry is new; `right` gets what had to be split off.
 template <typename T>
 bool KeyedTree<T>::put(Ref<Node>& at, Entry& entry, Child& right) {
   Node& node = own(at);
-  if (node.children.empty()) {
-    const size_t i = place(node, entry.hash, entry.item->key());
-    if (i < node.entries.size() && node.entries[i].hash == entry.hash &&
-        node.entries[i].item->key() == entry.item->key()) {
-      node.entries[i].item = std::move(entry.item);
+  if (node.is_leaf) {
+    auto& all = entries(node);
+    const auto place_of = static_cast<std::ptrdiff_t>(place(node, entry.hash, entry.item->key()));
+    const auto found = all.begin() + place_of;
+    if (found != all.end() && found->hash == entry.hash &&
+        found->item->key() == entry.item->key()) {
+      found->item = std::move(entry.item);
       return false;
     }
-    node.entries.insert(node.entries.begin() + static_cast<std::ptrdiff_t>(i), std::move(entry));
-    if (node.entries.size() > kMost) right = split(node);
+    all.insert(found, std::move(entry));
+    if (all.size() > kMost) right = split(static_cast<Leaf&>(node));
     return true;
   }
+  auto& all = children(node);
   const size_t i = child_for(node, entry.hash, entry.item->key());
   Child split_off;
-  const bool added = put(node.children[i].node, entry, split_off);
+  const bool added = put(all[i].node, entry, split_off);
   if (split_off.node) {
-    node.children.insert(node.children.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                         std::move(split_off));
-    if (node.children.size() > kMost) right = split(node);
+    all.insert(all.begin() + static_cast<std::ptrdiff_t>(i) + 1, std::move(split_off));
+    if (all.size() > kMost) right = split(static_cast<Inner&>(node));
   }
   return added;
 }
 
 template <typename T>
 void KeyedTree<T>::put(uint64_t hash, Ref<const T> item) {
-  if (!root_) root_ = Ref<Node>(new Node);
+  if (!root_) root_ = Ref<Node>(new Leaf);
   Entry entry{hash, std::move(item)};
   Child right;
   if (put(root_, entry, right)) ++size_;
   if (!right.node) return;
-  Ref<Node> root(new Node);
-  root->children.push_back({0, std::move(root_)});
-  root->children.push_back(std::move(right));
-  root_ = std::move(root);
+  auto* root = new Inner;
+  root->items.push_back({0, std::move(root_)});
+  root->items.push_back(std::move(right));
+  root_ = Ref<Node>(root);
 }
 
 // Nodes that became small stay so until they are empty: fleets grow more than they shrink.
 template <typename T>
 void KeyedTree<T>::erase(Ref<Node>& at, uint64_t hash, std::string_view key) {
   Node& node = own(at);
-  if (node.children.empty()) {
-    node.entries.erase(node.entries.begin() + static_cast<std::ptrdiff_t>(place(node, hash, key)));
+  if (node.is_leaf) {
+    auto& all = entries(node);
+    all.erase(all.begin() + static_cast<std::ptrdiff_t>(place(node, hash, key)));
     return;
   }
+  auto& all = children(node);
   const size_t i = child_for(node, hash, key);
-  Ref<Node>& child = node.children[i].node;
+  Ref<Node>& child = all[i].node;
   erase(child, hash, key);
-  if (child->entries.empty() && child->children.empty())
-    node.children.erase(node.children.begin() + static_cast<std::ptrdiff_t>(i));
+  const bool is_empty = child->is_leaf ? entries(*child).empty() : children(*child).empty();
+  if (is_empty) all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
 template <typename T>
@@ -144,9 +164,22 @@ void KeyedTree<T>::erase(uint64_t hash, std::string_view key) {
   erase(root_, hash, key);
   --size_;
   if (size_ == 0) root_ = {};
-  while (root_ && root_->children.size() == 1) {
-    Ref<Node> only = root_->children.front().node;
+  while (root_ && !root_->is_leaf && children(*root_).size() == 1) {
+    Ref<Node> only = children(*root_).front().node;
     root_ = std::move(only);
+  }
+}
+
+// Puts the items into nodes.
+template <typename T>
+template <typename Item>
+void KeyedTree<T>::cut(std::vector<Item> items, std::vector<Child>& out) {
+  for (size_t begin = 0; begin < items.size(); begin += kBuilt) {
+    const auto from = items.begin() + static_cast<std::ptrdiff_t>(begin);
+    const auto count = static_cast<std::ptrdiff_t>(std::min(kBuilt, items.size() - begin));
+    auto* node = new NodeOf<Item>;
+    node->items.assign(std::make_move_iterator(from), std::make_move_iterator(from + count));
+    out.push_back({node->items.front().hash, Ref<Node>(node)});
   }
 }
 
@@ -157,23 +190,10 @@ KeyedTree<T> KeyedTree<T>::build(std::vector<Entry> sorted) {
   if (sorted.empty()) return tree;
   std::vector<Child> level;
   level.reserve(sorted.size() / kBuilt + 1);
-  const auto cut = [](auto& from, auto add) {
-    for (size_t begin = 0; begin < from.size(); begin += kBuilt) {
-      const auto part = std::span(from).subspan(begin, std::min(kBuilt, from.size() - begin));
-      add(std::vector(std::make_move_iterator(part.begin()), std::make_move_iterator(part.end())));
-    }
-  };
-  cut(sorted, [&](std::vector<Entry> part) {
-    level.push_back({part.front().hash, Ref<Node>(new Node)});
-    level.back().node->entries = std::move(part);
-  });
-  sorted = {};
+  cut(std::move(sorted), level);
   while (level.size() > 1) {
     std::vector<Child> above;
-    cut(level, [&](std::vector<Child> part) {
-      above.push_back({part.front().low, Ref<Node>(new Node)});
-      above.back().node->children = std::move(part);
-    });
+    cut(std::move(level), above);
     level = std::move(above);
   }
   tree.root_ = std::move(level.front().node);

@@ -6,7 +6,9 @@
 // by one while nobody else holds *that object*.
 #pragma once
 
+#include <boost/container/static_vector.hpp>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "model/row.h"
@@ -51,42 +53,61 @@ class KeyedTree {
   static constexpr size_t kMost = 32;   // entries or children of a node
   static constexpr size_t kBuilt = 28;  // so that the first insertions need no room
 
-  struct Node;
+  struct Node {
+    explicit Node(bool leaf) : is_leaf(leaf) {}
+    std::atomic<uint32_t> refs = 1;
+    const bool is_leaf;
+    static void destroy(Node* node);
+  };
   struct Child {
-    uint64_t low = 0;  // no entry below has a lower hash; of the first child: without meaning
+    uint64_t hash = 0;  // no entry below has a lower one; of the first child: without meaning
     Ref<Node> node;
   };
-  // A leaf has entries, an inner node children; neither is ever empty.
-  struct Node {
-    std::atomic<uint32_t> refs = 1;
-    std::vector<Entry> entries;
-    std::vector<Child> children;
-    static void destroy(Node* node) { delete node; }
+  // A leaf has entries, an inner node children, in the node itself; neither is ever empty.
+  template <typename Item>
+  struct NodeOf : Node {
+    NodeOf() : Node(std::is_same_v<Item, Entry>) {}
+    NodeOf(const NodeOf& other) : Node(other.is_leaf), items(other.items) {}
+    boost::container::static_vector<Item, kMost + 1> items;
   };
+  using Leaf = NodeOf<Entry>;
+  using Inner = NodeOf<Child>;
+  static const auto& entries(const Node& node) { return static_cast<const Leaf&>(node).items; }
+  static auto& entries(Node& node) { return static_cast<Leaf&>(node).items; }
+  static const auto& children(const Node& node) { return static_cast<const Inner&>(node).items; }
+  static auto& children(Node& node) { return static_cast<Inner&>(node).items; }
 
   template <typename Visit>
   static bool scan(const Node& node, uint64_t hash, std::string_view from, Visit& visit) {
-    if (node.children.empty()) {
-      for (size_t i = place(node, hash, from); i < node.entries.size(); ++i) {
-        const Entry& entry = node.entries[i];
+    if (node.is_leaf) {
+      for (size_t i = place(node, hash, from); i < entries(node).size(); ++i) {
+        const Entry& entry = entries(node)[i];
         if (entry.hash != hash || !visit(*entry.item)) return false;
       }
       return true;
     }
-    for (size_t i = child_for(node, hash, from); i < node.children.size(); ++i)
-      if (!scan(*node.children[i].node, hash, from, visit)) return false;
+    for (size_t i = child_for(node, hash, from); i < children(node).size(); ++i)
+      if (!scan(*children(node)[i].node, hash, from, visit)) return false;
     return true;
   }
   template <typename Visit>
   static void each(const Node& node, Visit& visit) {
-    for (const Entry& entry : node.entries) visit(*entry.item);
-    for (const Child& child : node.children) each(*child.node, visit);
+    if (node.is_leaf) {
+      for (const Entry& entry : entries(node)) visit(*entry.item);
+    } else {
+      for (const Child& child : children(node)) each(*child.node, visit);
+    }
   }
   static size_t place(const Node& leaf, uint64_t hash, std::string_view key);
   static size_t child_for(const Node& inner, uint64_t hash, std::string_view key);
   static const Entry& first_of(const Node& node);
+  template <typename Item>
+  static size_t count_below(const Item* items, size_t count, uint64_t hash);
   static Node& own(Ref<Node>& node);
-  static Child split(Node& node);
+  template <typename Item>
+  static Child split(NodeOf<Item>& node);
+  template <typename Item>
+  static void cut(std::vector<Item> items, std::vector<Child>& out);
   static bool put(Ref<Node>& at, Entry& entry, Child& right);
   static void erase(Ref<Node>& at, uint64_t hash, std::string_view key);
 
