@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -11,6 +12,8 @@
 namespace frameworks::cli {
 namespace {
 
+using google::protobuf::util::TimeUtil;
+
 struct Options {
   std::string node;
   std::string deadline;
@@ -19,23 +22,34 @@ struct Options {
   bool dry_run = false;
 };
 
+// The end of an earlier drain may still be told, when this one has another deadline.
+bool has_expired(const pb::Node& node) {
+  const pb::DrainStatus& drain = node.status().drain();
+  return drain.state() == pb::DRAIN_STATE_EXPIRED && node.spec().has_drain_deadline() &&
+         drain.end_time() >= node.spec().drain_deadline();
+}
+
 std::string drain_text(const Resource& resource) {
-  const pb::DrainStatus& drain = resource.as<pb::Node>().status().drain();
-  if (drain.state() == pb::DRAIN_STATE_UNSPECIFIED) return {};
-  return fmt::format("{}: {}{}{}", resource.name(), word(drain.state()),
-                     drain.message().empty() ? "" : ": ", drain.message());
+  const auto& node = resource.as<pb::Node>();
+  const pb::DrainStatus& drain = node.status().drain();
+  const bool has_ended = drain.state() == pb::DRAIN_STATE_DRAINED || has_expired(node);
+  const bool is_told = has_ended || drain.state() == pb::DRAIN_STATE_LEAVING ||
+                       drain.state() == pb::DRAIN_STATE_WAITING;
+  return fmt::format(
+      "{}: {}{}{}{}", resource.name(), is_told ? word(drain.state()) : "begins",
+      is_told && !drain.message().empty() ? ": " : "", is_told ? drain.message() : "",
+      has_ended || !node.spec().has_drain_deadline()
+          ? ""
+          : fmt::format(" (given up at {})", TimeUtil::ToString(TimeUtil::SecondsToTimestamp(
+                                                 node.spec().drain_deadline().seconds()))));
 }
 
 // Until it is quiet, or the deadline has passed with something left.
 std::optional<int> drain_end(const Resource& resource) {
-  switch (resource.as<pb::Node>().status().drain().state()) {
-    case pb::DRAIN_STATE_DRAINED:
-      return kExitOk;
-    case pb::DRAIN_STATE_EXPIRED:
-      return kExitOperationFailed;
-    default:
-      return std::nullopt;
-  }
+  const auto& node = resource.as<pb::Node>();
+  if (node.status().drain().state() == pb::DRAIN_STATE_DRAINED) return kExitOk;
+  if (has_expired(node)) return kExitOperationFailed;
+  return std::nullopt;
 }
 
 Result<int> drain(Context& context, const Options& options) {
@@ -53,9 +67,9 @@ Result<int> drain(Context& context, const Options& options) {
   const auto stub = client->stub<pb::Orchestration>();
   ASSIGN_OR_RETURN(const pb::ApplyResponse response,
                    client->call(*stub, &pb::Orchestration::StubInterface::Drain, request));
+  // The drain has begun; the operation may wait for nodes that have nothing to do with it.
   ASSIGN_OR_RETURN(const int code,
-                   show_written(context, *client, response, options.dry_run,
-                                options.no_wait ? Follow::kNot : Follow::kToTheEnd));
+                   show_written(context, *client, response, options.dry_run, Follow::kNot));
   if (code != kExitOk || options.dry_run || options.no_wait) return code;
   return follow_resource(context, *client, kind_of<pb::Node>(), options.node,
                          {drain_text, drain_end});
@@ -88,8 +102,10 @@ Command drain_command() {
           "it; the\ninstances of services with a count move to other nodes. What runs on every "
           "node stays, and the\nsessions of services with a drain check are waited for: until "
           "they end by themselves, or until the\ndeadline, when they are ended. Exits with 4 when "
-          "the deadline passed with something left.\n`frameworks resume` sends work to it again. "
-          "Safe to repeat, also with another deadline.",
+          "the deadline passed with something left.\nThe operation that brings instances up "
+          "elsewhere is "
+          "named and not waited for. `frameworks resume` sends\nwork to the node again. Safe to "
+          "repeat, also with another deadline.",
       .examples = {{"drain us-edge-1", "and wait until nobody is on it"},
                    {"drain us-edge-1 --deadline 30m", "but not longer than half an hour"},
                    {"drain us-edge-1 --no-wait", "`frameworks get node us-edge-1` tells how far"},

@@ -28,14 +28,16 @@ class FakeOrchestration final : public pb::Orchestration::Service {
     return grpc::Status::OK;
   }
   grpc::Status Drain(grpc::ServerContext*, const pb::DrainNodeRequest* request,
-                     pb::ApplyResponse*) override {
+                     pb::ApplyResponse* response) override {
     drained = *request;
+    response->set_operation(operation);
     return grpc::Status::OK;
   }
 
   pb::StartRolloutRequest started;
   pb::ControlRolloutRequest controlled;
   pb::DrainNodeRequest drained;
+  std::string operation;  // that a drain begins
 };
 
 class RolloutCommands : public ::testing::Test {
@@ -70,7 +72,21 @@ class RolloutCommands : public ::testing::Test {
     node.mutable_metadata()->set_name("eu-edge-1");
     node.mutable_status()->mutable_drain()->set_state(state);
     node.mutable_status()->mutable_drain()->set_message(message);
+    if (state == pb::DRAIN_STATE_EXPIRED) {
+      node.mutable_spec()->mutable_drain_deadline()->set_seconds(1'700'000'000);
+      *node.mutable_status()->mutable_drain()->mutable_end_time() = node.spec().drain_deadline();
+    }
     server_.fleet.put(Resource::of(node));
+  }
+  // One look at what is followed.
+  int look_once(const std::vector<std::string>& words) {
+    std::stop_source stop;
+    stop.request_stop();
+    out_.str("");
+    Context context{
+        .terminal = {out_, err_}, .profile = server_.profile(), .clock = system_clock()};
+    context.stop = stop.get_token();
+    return run_cli(words, context);
   }
 
   FakeOrchestration orchestration_;
@@ -144,6 +160,32 @@ TEST_F(RolloutCommands, ADrainIsFollowedUntilItIsQuietOrTheDeadlinePassed) {
   EXPECT_TRUE(orchestration_.drained.maintenance());
   EXPECT_NE(out_.str().find("media.eu-edge-1 has 2 sessions"), std::string::npos) << out_.str();
   EXPECT_EQ(run({"drain", "eu-edge-1", "--no-wait"}), kExitOk);
+}
+
+TEST_F(RolloutCommands, ADrainIsToldFromItsBeginningAndDoesNotWaitForItsOperation) {
+  orchestration_.operation = "apply-7";
+  server_.final_status.set_state(pb::OPERATION_STATE_FAILED);
+  server_.final_status.set_error("still waiting for edge-9: has not joined yet");
+  put_drain(pb::DRAIN_STATE_DRAINED, "");
+  EXPECT_EQ(run({"drain", "eu-edge-1"}), kExitOk) << err_.str();
+  EXPECT_EQ(out_.str(),
+            "operation apply-7: follow it with `frameworks operation watch apply-7`\n"
+            "eu-edge-1: drained\n");
+  EXPECT_EQ(server_.watches, 0);
+  put_drain(pb::DRAIN_STATE_UNSPECIFIED, "");
+  EXPECT_EQ(look_once({"drain", "eu-edge-1"}), kExitInterrupted);
+  EXPECT_NE(out_.str().find("eu-edge-1: begins\n"), std::string::npos) << out_.str();
+}
+
+TEST_F(RolloutCommands, ADrainWithANewDeadlineIsNotOverWhenTheOldOneWas) {
+  put_drain(pb::DRAIN_STATE_EXPIRED, "media.eu-edge-1 has 2 sessions");
+  pb::Node node = *server_.fleet.find<pb::Node>("eu-edge-1");
+  node.mutable_spec()->mutable_drain_deadline()->set_seconds(1'700'000'600);
+  server_.fleet.put(Resource::of(node));
+  EXPECT_EQ(look_once({"drain", "eu-edge-1", "--deadline", "10m"}), kExitInterrupted);
+  EXPECT_NE(out_.str().find("eu-edge-1: begins (given up at 2023-11-14T22:23:20Z)"),
+            std::string::npos)
+      << out_.str();
 }
 
 }  // namespace
