@@ -90,6 +90,16 @@ void declare_options(CLI::App& app, frameworks::QuartermasterOptions& options,
                "At this start make a new key for secrets, and seal all of them with it");
   app.add_option("--heartbeat", heartbeat, "How often nodes tell that they live, e.g. 1s, 10s")
       ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--disruption-budget",
+         [&options](const std::string& text) {
+           const auto budget = frameworks::DisruptionBudget::parse(text);
+           if (!budget) throw CLI::ValidationError("--disruption-budget", budget.error().message());
+           options.disruption = *budget;
+         },
+         "How many nodes rollouts may change at once: a share, a number, or both, of which the "
+         "larger holds, e.g. 5%, 25 or 5%,25")
+      ->default_str(options.disruption.text());
   app.add_option("--audit-keep", audit_keep,
                  "How long entries of the audit log are kept, e.g. 8760h [for ever]");
   app.add_option("--resolver", options.resolver,

@@ -234,11 +234,12 @@ class Server final : public Quartermaster {
   // What is left on a node that is drained.
   void take_sessions(const std::string& node, const pb::Heartbeat& heartbeat) {
     if (heartbeat.sessions().empty()) return;
-    if (!tells_new_sessions(*store_->snapshot(), node, heartbeat)) return;
+    ToldSessions told = new_sessions(*store_->snapshot(), node, heartbeat);
+    if (told.empty()) return;
     store_->write_async(
         kOrchestrationActor,
-        [node, heartbeat](Transaction& transaction) -> Status {
-          note_sessions(transaction, node, heartbeat);
+        [node, told = std::move(told)](Transaction& transaction) -> Status {
+          note_sessions(transaction, node, told);
           return {};
         },
         [node](const Result<Committed>& done) {
@@ -320,6 +321,7 @@ class Server final : public Quartermaster {
       orchestration_.reset();
       if (!held) return;
       OrchestrationKeeper::Options options;
+      options.budget = options_.disruption;
       options.wake_operations = [this] { operations_->wake(); };
       auto keeper = OrchestrationKeeper::start(*fenced_, clock_, std::move(options));
       if (!keeper) return spdlog::error("orchestration: {}", keeper.error().text());

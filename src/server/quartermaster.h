@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "runtime/orchestration/disruption_budget.h"
 
 namespace frameworks {
 
@@ -36,6 +37,7 @@ struct QuartermasterOptions {
   // Wrong tokens that an address may send at once, before it is told to wait.
   int64_t wrong_tokens = 100;
   Duration heartbeat = std::chrono::seconds(1);
+  DisruptionBudget disruption{};
   // Entries of the audit log older than this are cut off; zero: kept for ever.
   Duration audit_keep{};
   // "address:port" that is asked for the TXT records of custom domains; empty: as /etc/resolv.conf

@@ -29,14 +29,17 @@ std::string counted_text(int64_t count, const char* one, const char* many) {
 
 Left left_on(const Snapshot& snapshot, const pb::Node& node) {
   Left left;
-  const bool is_down = node.status().health().state() == pb::HEALTH_DOWN ||
+  // Nobody is on a node that is down, or was never heard, and nobody will tell.
+  const pb::Health state = node.status().health().state();
+  const bool is_away = state == pb::HEALTH_DOWN || state == pb::HEALTH_UNKNOWN ||
+                       state == pb::HEALTH_UNSPECIFIED ||
                        node.status().machine().state() == pb::MACHINE_STATE_STOPPED;
   for (const auto& instance : snapshot.find_by<pb::Instance>("node", node.metadata().name())) {
     const auto* service = snapshot.find<pb::Service>(instance->spec().service());
     if (service == nullptr) continue;
     const std::string& name = instance->metadata().name();
     if (is_counted(service->spec().placement()) && !keeps_instances(node)) ++left.instances;
-    if (!service->spec().has_drain_check() || is_down) continue;
+    if (!service->spec().has_drain_check() || is_away) continue;
     const int64_t sessions = instance->status().sessions();
     if (sessions == kSessionsUnknown) left.unknown = name;
     if (sessions <= 0) continue;
@@ -131,26 +134,30 @@ std::optional<Duration> note_drain(Transaction& transaction, const std::string& 
   return step.again;
 }
 
-bool tells_new_sessions(const Snapshot& snapshot, const std::string& name,
-                        const pb::Heartbeat& heartbeat) {
-  if (heartbeat.sessions().empty()) return false;
+ToldSessions new_sessions(const Snapshot& snapshot, const std::string& name,
+                          const pb::Heartbeat& heartbeat) {
+  ToldSessions out;
+  if (heartbeat.sessions().empty()) return out;
   const auto* node = snapshot.find<pb::Node>(name);
-  if (node == nullptr || takes_work(*node)) return false;
-  return std::any_of(
-      heartbeat.sessions().begin(), heartbeat.sessions().end(), [&](const auto& told) {
-        const auto* instance = snapshot.find<pb::Instance>(told.first);
-        return told.second >= 0 && instance != nullptr && instance->spec().node() == name &&
-               instance->status().sessions() != told.second;
-      });
+  if (node == nullptr || takes_work(*node)) return out;
+  // By what it has, not by what it says: that may be any number of names.
+  snapshot.scan_by(kind_of<pb::Instance>(), "node", name, [&](const Resource& resource) {
+    const auto told = heartbeat.sessions().find(resource.name());
+    if (told == heartbeat.sessions().end() || told->second < 0) return true;
+    const int64_t sessions = std::min(told->second, kMostSessions);
+    if (resource.as<pb::Instance>().status().sessions() != sessions)
+      out.emplace_back(resource.name(), sessions);
+    return true;
+  });
+  return out;
 }
 
-void note_sessions(Transaction& transaction, const std::string& name,
-                   const pb::Heartbeat& heartbeat) {
-  if (!tells_new_sessions(transaction.snapshot(), name, heartbeat)) return;
-  for (const auto& [told, sessions] : heartbeat.sessions()) {
-    const auto* found = transaction.snapshot().find<pb::Instance>(told);
-    // A node tells of its own instances only.
-    if (sessions < 0 || found == nullptr || found->spec().node() != name) continue;
+void note_sessions(Transaction& transaction, const std::string& name, const ToldSessions& told) {
+  const auto* node = transaction.snapshot().find<pb::Node>(name);
+  if (node == nullptr || takes_work(*node)) return;
+  for (const auto& [about, sessions] : told) {
+    const auto* found = transaction.snapshot().find<pb::Instance>(about);
+    if (found == nullptr || found->spec().node() != name) continue;
     pb::Instance instance = *found;
     instance.mutable_status()->set_sessions(sessions);
     transaction.put(std::move(instance));

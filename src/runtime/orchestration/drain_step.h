@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -39,12 +40,16 @@ DrainStep next_drain_step(const Snapshot& snapshot, const pb::Node& node, WallTi
 
 // Writes it; when to look again.
 std::optional<Duration> note_drain(Transaction& transaction, const std::string& node);
-// Notes what the node's agent tells of sessions, by instance.
-void note_sessions(Transaction& transaction, const std::string& node,
-                   const pb::Heartbeat& heartbeat);
-// Whether there is something to note.
-bool tells_new_sessions(const Snapshot& snapshot, const std::string& node,
-                        const pb::Heartbeat& heartbeat);
+
+// Sessions by instance.
+using ToldSessions = std::vector<std::pair<std::string, int64_t>>;
+// More than any machine has: a larger number is taken for this one.
+inline constexpr int64_t kMostSessions = 1'000'000'000;
+// What the agent of a node that is drained tells of the node's own instances and is not known yet.
+// Work and result grow with these instances, whatever else it names.
+ToldSessions new_sessions(const Snapshot& snapshot, const std::string& node,
+                          const pb::Heartbeat& heartbeat);
+void note_sessions(Transaction& transaction, const std::string& node, const ToldSessions& told);
 
 // For InstanceChecks.sessions: where the agent asks for the number; empty: nowhere, as now.
 std::string sessions_source(const pb::Service& service, const pb::Node& node);

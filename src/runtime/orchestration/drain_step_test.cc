@@ -1,5 +1,7 @@
 #include "runtime/orchestration/drain_step.h"
 
+#include <limits>
+
 #include "frameworks/v1/tenant.pb.h"
 #include "runtime/orchestration/rollout_world.h"
 
@@ -34,7 +36,7 @@ class Drain : public RolloutWorld {
             const std::string& about = "media.eu-1") {
     pb::Heartbeat heartbeat;
     (*heartbeat.mutable_sessions())[about] = sessions;
-    note_sessions(fleet_, from, heartbeat);
+    note_sessions(fleet_, from, new_sessions(fleet_.snapshot(), from, heartbeat));
   }
   // Past the time in which the node is forgotten.
   void leave() {
@@ -136,6 +138,25 @@ TEST_F(Drain, ANodeTellsOfItsOwnInstancesOnly) {
   EXPECT_EQ(sessions(), kSessionsUnknown);
 }
 
+TEST_F(Drain, AnAgentThatReportsAMillionInstancesIsHeardForItsOwnOnly) {
+  drain("eu-1");
+  leave();
+  pb::Heartbeat heartbeat;
+  for (int i = 0; i < 1'000'000; ++i)
+    (*heartbeat.mutable_sessions())["x" + std::to_string(i) + ".eu-1"] = i;
+  EXPECT_TRUE(new_sessions(fleet_.snapshot(), "eu-1", heartbeat).empty());
+  (*heartbeat.mutable_sessions())["media.eu-2"] = 5;
+  (*heartbeat.mutable_sessions())["media.eu-1"] = std::numeric_limits<int64_t>::max();
+  const ToldSessions told = new_sessions(fleet_.snapshot(), "eu-1", heartbeat);
+  EXPECT_EQ(told, (ToldSessions{{"media.eu-1", kMostSessions}}));
+  note_sessions(fleet_, "eu-1", told);
+  note_sessions(fleet_, "eu-1", {{"media.eu-2", 7}});  // it moved between question and write
+  EXPECT_EQ(sessions("media.eu-1"), kMostSessions);
+  EXPECT_EQ(sessions("media.eu-2"), 0);
+  look();
+  EXPECT_EQ(node("eu-1").status().drain().sessions(), kMostSessions);
+}
+
 TEST_F(Drain, MaintenanceIsADrainToo) {
   drain("eu-1", pb::AVAILABILITY_MAINTENANCE);
   EXPECT_FALSE(takes_work(node("eu-1")));
@@ -216,6 +237,16 @@ TEST_F(Drain, CountedInstancesLeaveButNotForARollout) {
   place();
   EXPECT_EQ(fleet_.snapshot().find<pb::Instance>("db." + home), nullptr);
   EXPECT_EQ(fleet_.snapshot().find_by<pb::Instance>("service", "db").size(), 1U);
+}
+
+TEST_F(Drain, ANodeThatWasNeverHeardHasNobodyOnIt) {
+  pb::Node silent = node("eu-1");
+  silent.mutable_status()->clear_health();
+  fleet_.put(silent);
+  drain("eu-1");
+  leave();
+  look();
+  EXPECT_EQ(drained(), "drained");
 }
 
 }  // namespace

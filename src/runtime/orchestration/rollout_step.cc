@@ -236,10 +236,11 @@ class Flow {
   bool waits_for_budget(int index) {
     const int used = nodes_under_change(snapshot_, rollout_.metadata().name());
     const int fleet = static_cast<int>(snapshot_.count(kind_of<pb::Node>()));
-    const int most = std::max(budget_.nodes, fleet * budget_.percent / 100);
+    const int most = budget_.most_of(fleet);
     if (used == 0 || used + batch(index).nodes_size() <= most) return false;
-    wait(index, fmt::format("other rollouts change {} of the {} nodes that may be changed at once",
-                            used, most));
+    wait(index, fmt::format("other rollouts change {} of the {} nodes that may be changed at once "
+                            "(disruption budget {})",
+                            used, most, budget_.text()));
     return true;
   }
 

@@ -21,15 +21,9 @@
 #include "base/clock.h"
 #include "frameworks/v1/service.pb.h"
 #include "model/snapshot.h"
+#include "runtime/orchestration/disruption_budget.h"
 
 namespace frameworks {
-
-// Of the fleet's nodes at most so many are changed by rollouts at once; the larger of the two. A
-// batch that is larger still waits until no other is changed.
-struct DisruptionBudget {
-  int percent = 10;
-  int nodes = 10;
-};
 
 struct RolloutStep {
   pb::RolloutStatus status;  // as it shall be

@@ -375,8 +375,9 @@ TEST_F(RolloutSteps, TheFleetsBudgetHoldsUpWhatWouldChangeTooMuchAtOnce) {
   const DisruptionBudget one{.percent = 0, .nodes = 1};
   settle("media-1", one);
   settle("cache-1", one);
-  EXPECT_EQ(get("cache-1").status().batches(0).message(),
-            "other rollouts change 1 of the 1 nodes that may be changed at once");
+  EXPECT_EQ(
+      get("cache-1").status().batches(0).message(),
+      "other rollouts change 1 of the 1 nodes that may be changed at once (disruption budget 1)");
   configure();
   settle("media-1", one);
   edit("media-1", [](auto& spec) { spec.set_paused(true); });
