@@ -10,6 +10,7 @@
 #include "server/applied_requests.h"
 #include "server/filter.h"
 #include "server/handlers.h"
+#include "server/pages.h"
 #include "server/plan.h"
 #include "server/public_form.h"
 #include "server/unfinished.h"
@@ -19,7 +20,6 @@ namespace frameworks {
 namespace {
 
 constexpr int kMaxPage = 1000;
-constexpr char kSeparator = '\x1f';
 
 Result<const Kind*> kind_named(const std::string& name) {
   const Kind* kind = find_kind(name);
@@ -42,57 +42,10 @@ Status get(const Store& store, const Caller& caller, const pb::GetRequest& reque
   return {};
 }
 
-// Orders as pages do: by tenant, then name.
-std::string place_of(const Resource& resource) {
-  return resource.metadata().tenant() + kSeparator + resource.metadata().name();
-}
-
-// A page's token says behind which resource the next one begins, and of which list it is: of any
-// other it is refused.
-std::string list_of(const pb::ListRequest& request, const Kind& kind) {
-  std::string text = kind.name;
-  for (const std::string* part : {&request.tenant(), &request.filter()}) text += kSeparator + *part;
-  return sha256(text).substr(0, 8);
-}
-
-Result<std::string> place_of_token(const pb::ListRequest& request, const Kind& kind) {
-  if (request.page_token().empty()) return std::string();
-  const auto token = base64_decode(request.page_token());
-  if (!token || token->size() <= 8 || token->substr(0, 8) != list_of(request, kind))
-    return Error::invalid({{{}, 0, "", "pageToken", "is not of this list: begin without one"}});
-  return token->substr(8);
-}
-
-// Visits what is seen of a kind (of one tenant, if wanted) behind the place `after`, until `visit`
-// returns false. Work grows with what is visited.
-void scan_after(const Visibility& visibility, const Kind& kind, const std::string& tenant,
-                std::string_view after, const Snapshot::Visit& visit) {
-  std::optional<Snapshot::After> from;
-  if (const size_t end = after.find(kSeparator); end != std::string_view::npos)
-    from = {after.substr(0, end), after.substr(end + 1)};
-  if (!tenant.empty()) {
-    if (!kind.tenant_owned) return;
-    return visibility.snapshot().scan_by(
-        kind, "tenant", tenant,
-        [&](const Resource& resource) { return !visibility.sees(resource) || visit(resource); },
-        from);
-  }
-  if (visibility.everything()) return visibility.snapshot().scan(kind, visit, from);
-  const std::vector<Resource> all = visibility.list(kind);
-  auto at = all.begin();
-  if (from)
-    at = std::partition_point(all.begin(), all.end(), [&](const Resource& resource) {
-      const std::string_view tenant_of = resource.metadata().tenant(), name = resource.name();
-      return std::tie(tenant_of, name) <= std::tie(from->tenant, from->name);
-    });
-  for (; at != all.end(); ++at)
-    if (!visit(*at)) return;
-}
-
 Status list(const Store& store, const Caller& caller, const pb::ListRequest& request,
             pb::ListResponse& response) {
   ASSIGN_OR_RETURN(const Kind* kind, kind_named(request.kind()));
-  ASSIGN_OR_RETURN(const std::string after, place_of_token(request, *kind));
+  ASSIGN_OR_RETURN(const std::string after, page_begin(request, *kind));
   ASSIGN_OR_RETURN(const Filter filter, Filter::parse(request.filter(), {kind}));
   ASSIGN_OR_RETURN(const auto fields, fields_of(*kind, request.fields()));
   const SnapshotPtr snapshot = store.snapshot();
@@ -103,7 +56,7 @@ Status list(const Store& store, const Caller& caller, const pb::ListRequest& req
     const Resource shown = visibility.shown(resource);
     if (!filter.matches(shown.message())) return true;
     if (response.resources_size() == limit) {
-      response.set_next_page_token(base64_encode(list_of(request, *kind) + last));
+      response.set_next_page_token(page_token(request, *kind, last));
       return false;
     }
     last = place_of(resource);
@@ -272,9 +225,8 @@ void add_fleet_methods(Api& api, const Fleet& fleet) {
         return change(fleet, requests.get(), caller, wanted, request.dry_run(), response);
       });
   api.add_stream<pb::WatchRequest, pb::WatchEvent>(
-      "frameworks.v1.Fleet/Watch",
-      [&store = fleet.store, forms = std::make_shared<EventForms>()](
-          const Caller& caller, const auto& request, Poke poke) {
+      "frameworks.v1.Fleet/Watch", [&store = fleet.store, forms = std::make_shared<EventForms>()](
+                                       const Caller& caller, const auto& request, Poke poke) {
         return open_watch(store, forms, caller.tenant, request, std::move(poke));
       });
   api.add<pb::StatusRequest, pb::StatusResponse>(

@@ -12,6 +12,7 @@ const std::vector<FuzzTarget>& fuzz_targets() {
     add_http_targets(out);
     add_model_targets(out);
     add_openid_targets(out);
+    add_probe_targets(out);
     add_text_targets(out);
     std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return out;
