@@ -13,8 +13,6 @@ namespace {
 
 using Reading = HttpReading::State;
 
-// Answers to pipelined requests, and events, that are gathered before they are sent.
-constexpr size_t kGather = 64 << 10;
 constexpr std::chrono::seconds kLingerTime{2};
 
 // Whether the message itself has a secret: a token that is made, an ID token, an invite's code.
@@ -46,9 +44,9 @@ std::string_view problem_name(int status) {
   }
 }
 
-void let_go(std::string& text) {
+void let_go(std::string& text, size_t keep) {
   text.clear();
-  if (text.capacity() > kGather) text.shrink_to_fit();
+  if (text.capacity() > keep) text.shrink_to_fit();
 }
 
 }  // namespace
@@ -119,7 +117,7 @@ bool RestConnection::flush() {
     sent_ += static_cast<size_t>(count);
   }
   sent_ = 0;
-  let_go(out_);
+  let_go(out_, kGather);
   silent_since_ = loop_.now();
   switch (state_) {
     case State::kEnding:
@@ -168,7 +166,7 @@ bool RestConnection::use_bytes() {
     used += step;
   }
   in_.erase(0, used);
-  if (in_.empty()) let_go(in_);
+  if (in_.empty()) let_go(in_, kGather);
   return used > 0 || !out_.empty();
 }
 
@@ -247,7 +245,7 @@ void RestConnection::refuse(std::string_view problem, std::string_view why) {
   keep_alive_ = false;
   head_.clear();
   admitted_.reset();
-  let_go(body_);
+  let_go(body_, kGather);
   release_body();
   shared_.serving.metrics.count_request("unknown", "rest",
                                         static_cast<int>(Code::kInvalidArgument));
@@ -434,70 +432,6 @@ void RestConnection::send(const RestAnswer& answer, bool head_only) {
   if (state_ == State::kClosed) return;
   write_answer(answer, loop_.date(), keep_alive_, head_only, out_);
   state_ = keep_alive_ ? State::kReading : State::kEnding;
-}
-
-// On a worker.
-void RestConnection::open_events(const ExchangePtr& exchange) {
-  auto stream = exchange->route->method->stream(
-      exchange->caller, *exchange->request, [weak = weak_from_this()] {
-        auto self = weak.lock();
-        if (self == nullptr || self->poked_.exchange(true)) return;
-        self->loop_.post([self] { self->drive(); });
-      });
-  auto opened = std::make_shared<Result<std::unique_ptr<ReplyStream>>>(std::move(stream));
-  loop_.post([self = shared_from_this(), exchange, opened] {
-    if (!*opened)
-      self->finish(*exchange, problem_of_call(*exchange, opened->error()));
-    else
-      self->start_events(exchange, std::move(**opened));
-    self->drive();
-  });
-}
-
-void RestConnection::start_events(const ExchangePtr& exchange,
-                                  std::unique_ptr<ReplyStream> stream) {
-  watching_ = exchange;
-  if (state_ == State::kClosed) return end_events({}, static_cast<int>(Code::kCancelled));
-  state_ = State::kEvents;
-  events_ = std::move(stream);
-  // Without a length: the end of the connection is the end of the stream.
-  out_ += fmt::format(
-      "HTTP/1.1 200 OK\r\nDate: {}\r\nContent-Type: text/event-stream\r\nCache-Control: "
-      "no-store\r\n"
-      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\nretry: 2000\n\n",
-      loop_.date());
-}
-
-// Called when nothing is left to send, so that a slow reader holds one batch at most.
-bool RestConnection::pump() {
-  poked_.store(false);
-  while (state_ == State::kEvents && out_.size() < kGather) {
-    std::unique_ptr<Message> message(watching_->route->method->response->New());
-    auto state = events_->next(*message);
-    if (!state) {
-      end_events(named_event("error", problem_answer(state.error()).body),
-                 static_cast<int>(state.error().code()));
-    } else if (*state == ReplyStream::State::kWait) {
-      break;
-    } else if (*state == ReplyStream::State::kEnd) {
-      end_events(named_event("end", "{}"), 0);
-    } else if (*state == ReplyStream::State::kReady) {
-      append_event(*events_->ready(ReplyStream::Form::kJson), out_);
-    } else {
-      out_ += event_of(*watching_->route, *message);
-    }
-  }
-  event_bytes_ += out_.size();
-  return !out_.empty();
-}
-
-void RestConnection::end_events(std::string_view last, int code) {
-  watching_->route->calls->end(code, loop_.now() - watching_->began, event_bytes_);
-  watching_.reset();
-  if (state_ == State::kClosed) return;
-  out_ += last;
-  events_.reset();
-  state_ = State::kEnding;
 }
 
 }  // namespace frameworks

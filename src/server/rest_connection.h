@@ -54,6 +54,9 @@ class RestConnection final : public RestLoop::Handler,
   void on_stop() override { close(); }
 
  private:
+  // Answers to pipelined requests, and events, that are gathered before they are sent.
+  static constexpr size_t kGather = 64 << 10;
+
   enum class State {
     kReading,  // for a request, or the rest of one
     kWorking,  // somebody computes the answer
