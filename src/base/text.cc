@@ -65,9 +65,11 @@ Result<std::string> base64_decode(std::string_view text) {
 }
 
 std::string sha256(std::string_view bytes) {
+  // Looked up once: OpenSSL's own SHA256() does it at each call, which takes longer than the hash.
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   std::string out(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         reinterpret_cast<unsigned char*>(out.data()));
+  CHECK(EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()), nullptr,
+                   algorithm, nullptr) == 1);
   return out;
 }
 
