@@ -15,6 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kSuffix = ".jsonl";
+// The store pokes: nothing is due at a time of its own.
+constexpr Duration kLook = std::chrono::hours(1);
 
 // 17 of "apply-17"; 0 when it is none of `type`.
 int64_t number_of(std::string_view name, const std::string& type) {
@@ -74,13 +76,17 @@ class WatchImpl final : public OperationWatch {
 }  // namespace
 
 Operations::Operations(Store& store, Clock& clock, fs::path directory, Options options)
-    : store_(store), clock_(clock), directory_(std::move(directory)), options_(options) {}
+    : store_(store),
+      clock_(clock),
+      directory_(std::move(directory)),
+      options_(options),
+      // Whatever it was: the store is looked at.
+      changes_(
+          store, "operations", [](const Snapshot&) {}, [](const Change&) {}) {}
 
 Operations::~Operations() {
   follower_.request_stop();
-  wake();
   if (follower_.joinable()) follower_.join();
-  subscription_.reset();
   for (auto& [name, type] : types_) type.worker.request_stop();
   for (auto& [name, type] : types_)
     if (type.worker.joinable()) type.worker.join();
@@ -105,8 +111,7 @@ Status Operations::resume_all() {
     fail_unknown_types();
   } else {
     options_.lease->on_change([this](bool held) { lease_changed(held); });
-    ASSIGN_OR_RETURN(subscription_,
-                     store_.subscribe(store_.snapshot()->revision(), [this] { wake(); }));
+    RETURN_IF_ERROR(changes_.start());
     follower_ = std::jthread([this](const std::stop_token& stop) { follow(stop); });
   }
   for (auto& [name, type] : types_)
@@ -128,26 +133,12 @@ void Operations::lease_changed(bool held) {
 
 // Operations that other servers queued, cancelled or ran to their end.
 void Operations::follow(const std::stop_token& stop) {
-  uint64_t seen = 0;
-  while (!stop.stop_requested()) {
-    {
-      std::unique_lock lock(wake_mutex_);
-      if (!woken_.wait(lock, stop, [&] { return wakes_ != seen; })) return;
-      seen = wakes_;
-    }
-    while (true) {
-      const auto changes = subscription_->next(1'000);
-      if (!changes) {  // fell behind: go on from now
-        subscription_.reset();
-        auto again = store_.subscribe(store_.snapshot()->revision(), [this] { wake(); });
-        if (!again) return;
-        subscription_ = *std::move(again);
-      }
-      if (!changes || changes->empty()) break;
-    }
+  do {
+    changes_.catch_up();
     stop_cancelled();
+    wake();
     pokes_.poke();
-  }
+  } while (changes_.wait(clock_, kLook, stop));
 }
 
 // A run that begins later sees it in the store, one that has begun is here.

@@ -28,6 +28,7 @@
 #include "base/error.h"
 #include "base/locked.h"
 #include "control/lease.h"
+#include "control/store_follower.h"
 #include "frameworks/v1/operation.pb.h"
 #include "store/poke_list.h"
 #include "store/store.h"
@@ -148,7 +149,7 @@ class Operations {
   uint64_t wakes_ = 0;
 
   std::map<std::string, Type> types_;
-  std::unique_ptr<Subscription> subscription_;  // the follower's
+  StoreFollower changes_;  // the follower's
   std::jthread follower_;
 };
 
