@@ -324,7 +324,7 @@ void Agent::apply_loop(const std::stop_token& stop) {
       plan_->refresh();
       continue;
     }
-    pb::PlanAck ack = plan_->apply(*update);
+    pb::PlanAck ack = plan_->apply(std::move(*update));
     spdlog::info("plan: revision {}: {} applied, {} failed, {:.1f} ms", ack.revision(),
                  ack.applied_size(), ack.errors_size(),
                  static_cast<double>(ack.elapsed_us()) / 1000.0);

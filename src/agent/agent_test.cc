@@ -11,6 +11,7 @@
 #include "agent/simulate.h"
 #include "base/file.h"
 #include "config/mesh/fake_wireguard.h"
+#include "config/mesh/mesh_changes.h"
 #include "machine/network_security/fake_packet_filter.h"
 
 namespace frameworks {
@@ -166,6 +167,65 @@ TEST_F(AgentLife, ASectionThatFailsIsToldAndTheOthersApplyAndItIsNotClaimedLater
   server_.send_plan(whole_plan(8));
   ASSERT_TRUE(server_.wait([&] { return server_.acks.size() >= 2; }));
   EXPECT_EQ(server_.acks[1].applied_size(), 5);
+}
+
+pb::MeshSection mesh_with(const std::vector<std::string>& peers) {
+  pb::MeshSection mesh;
+  mesh.set_listen_port(51820);
+  for (const std::string& name : peers) {
+    pb::MeshPeer& peer = *mesh.add_peers();
+    peer.set_node(name);
+    peer.set_public_key(base64_encode(sha256(name)));
+  }
+  return mesh;
+}
+
+pb::PlanUpdate mesh_update(int64_t revision, const pb::MeshSection& mesh, const std::string& hash) {
+  pb::PlanUpdate update;
+  update.set_revision(revision);
+  *update.mutable_mesh() = mesh;
+  (*update.mutable_section_hashes())["mesh"] = hash;
+  return update;
+}
+
+TEST_F(AgentLife, ChangesOfTheMeshArePutToWhatIsInForceAndOnDisk) {
+  start_joined();
+  const auto before = mesh_with({"a", "b", "c"});
+  const auto now = mesh_with({"a", "c", "d"});
+  server_.send_plan(mesh_update(7, before, mesh_hash(before)));
+  auto changes = mesh_with({"d"});
+  changes.set_changes_since(mesh_hash(before));
+  changes.add_removed_peers(base64_encode(sha256("b")));
+  server_.send_plan(mesh_update(8, changes, mesh_hash(now)));
+  ASSERT_TRUE(server_.wait([&] { return server_.acks.size() == 2; }));
+  EXPECT_EQ(server_.acks[1].applied_size(), 1);
+  EXPECT_EQ(wireguard_->observe()->config.peers.size(), 3u);
+  pb::PlanUpdate kept;
+  ASSERT_TRUE(kept.ParseFromString(*read_file(options_.state / "plan.pb")));
+  EXPECT_EQ(kept.mesh().SerializeAsString(), now.SerializeAsString());
+  server_.end_session();
+  ASSERT_TRUE(server_.wait([&] { return server_.hellos.size() >= 2; }));
+  EXPECT_EQ(server_.hellos[1].section_hashes().at("mesh"), mesh_hash(now));
+}
+
+TEST_F(AgentLife, ChangesOfAnotherMeshOrToAnotherOneAreRefusedAndTheWholeIsTaken) {
+  start_joined();
+  const auto before = mesh_with({"a", "b"});
+  const auto now = mesh_with({"a", "b", "c"});
+  server_.send_plan(mesh_update(7, before, mesh_hash(before)));
+  auto changes = mesh_with({"c"});
+  changes.set_changes_since("something else");
+  server_.send_plan(mesh_update(8, changes, mesh_hash(now)));
+  server_.send_plan(mesh_update(9, before, mesh_hash(before)));
+  changes.set_changes_since(mesh_hash(before));
+  server_.send_plan(mesh_update(10, changes, "not what comes of it"));
+  ASSERT_TRUE(server_.wait([&] { return server_.acks.size() == 4; }));
+  EXPECT_NE(server_.acks[1].errors().at("mesh").find("not in force"), std::string::npos);
+  EXPECT_NE(server_.acks[3].errors().at("mesh").find("not what the server"), std::string::npos);
+  EXPECT_EQ(wireguard_->observe()->config.peers.size(), 2u);
+  server_.send_plan(mesh_update(11, now, mesh_hash(now)));
+  ASSERT_TRUE(server_.wait([&] { return server_.acks.size() == 5; }));
+  EXPECT_EQ(wireguard_->observe()->config.peers.size(), 3u);
 }
 
 TEST_F(AgentLife, TheLastGoodPlanIsInForceWithoutTheServer) {

@@ -1,9 +1,12 @@
 #include "agent/plan.h"
 
+#include <fmt/format.h>
+
 #include <array>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "config/mesh/mesh_changes.h"
 #include "config/mesh/mesh_driver.h"
 #include "config/mesh/names_driver.h"
 #include "machine/network_security/firewall_driver.h"
@@ -83,14 +86,34 @@ void Plan::restore() {
   summary_.with([&](Summary& present) { present = std::move(summary); });
 }
 
-pb::PlanAck Plan::apply(const pb::PlanUpdate& update) {
+// Where the update tells what changed of the mesh section, puts the whole in its place.
+Status Plan::complete_mesh(pb::PlanUpdate& update) const {
+  const std::string& since = update.mesh().changes_since();
+  if (since.empty()) return {};
+  const Summary present = summary();
+  const auto in_force = present.hashes.find("mesh");
+  if (in_force == present.hashes.end() || in_force->second != since)
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("changes since {}, which is not in force here", since));
+  ASSIGN_OR_RETURN(pb::MeshSection whole, with_changes(good_.mesh(), update.mesh()));
+  const auto wanted = update.section_hashes().find("mesh");
+  if (wanted == update.section_hashes().end() || mesh_hash(whole) != wanted->second)
+    return Error(Code::kDataLoss,
+                 fmt::format("with the changes since {} it is not what the server has", since));
+  *update.mutable_mesh() = std::move(whole);
+  return {};
+}
+
+pb::PlanAck Plan::apply(pb::PlanUpdate update) {
   const MonoTime begin = clock_.mono();
   pb::PlanAck ack;
   ack.set_revision(update.revision());
   Summary summary = this->summary();
+  const Status mesh_known = complete_mesh(update);
   for (const std::string name : kSections) {
     if (!is_present(name, update)) continue;
-    if (auto done = apply_section(name, update); done) {
+    const bool known = name != "mesh" || mesh_known;
+    if (auto done = known ? apply_section(name, update) : mesh_known; done) {
       copy_section(name, update, good_);
       summary.hashes[name] = (*good_.mutable_section_hashes())[name];
       summary.errors.erase(name);

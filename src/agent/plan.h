@@ -3,7 +3,7 @@
 //   update ──► each present section applied ──► those that went well: in plan.pb ──► answer
 //
 // A section that failed leaves its last good version on disk and its hash untold, so that the
-// server sends it again. apply(), restore() and refresh() are for one thread; the rest is
+// server sends it again, whole. apply(), restore() and refresh() are for one thread; the rest is
 // threadsafe.
 #pragma once
 
@@ -40,7 +40,7 @@ class Plan {
   // summary().
   void restore();
   // Applies what the update holds; the answer for the server.
-  pb::PlanAck apply(const pb::PlanUpdate& update);
+  pb::PlanAck apply(pb::PlanUpdate update);
   // Applies mesh, firewall and names again: brings back what somebody else took away.
   void refresh();
 
@@ -54,6 +54,7 @@ class Plan {
 
  private:
   Status apply_section(const std::string& name, const pb::PlanUpdate& update);
+  Status complete_mesh(pb::PlanUpdate& update) const;
 
   std::filesystem::path file_;
   NodeDrivers drivers_;

@@ -2,9 +2,9 @@
 
 #include <google/protobuf/util/message_differencer.h>
 
+#include <array>
 #include <map>
 
-#include "base/text.h"
 #include "config/mesh/mesh_plan.h"
 #include "machine/network_security/firewall_plan.h"
 #include "runtime/health/checks_plan.h"
@@ -14,17 +14,30 @@
 namespace frameworks {
 namespace {
 
-using google::protobuf::FieldDescriptor;
 using google::protobuf::util::MessageDifferencer;
 
-bool is_section(const FieldDescriptor& field) {
-  return field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field.is_repeated();
-}
+// As PlanUpdate has them.
+enum Section : size_t { kMesh, kFirewall, kNames, kChecks, kTenancy };
+constexpr std::array kSections = {"mesh", "firewall", "names", "checks", "tenancy"};
 
-// Sections hold no maps, so that equal sections have equal bytes.
-std::string hash_of(const Message& section) {
-  return sha256_hex(section.SerializeAsString()).substr(0, 16);
-}
+// Of nodes with very many peers, changes are told.
+class MeshPart final : public PlanSection {
+ public:
+  explicit MeshPart(PlannedMesh mesh) : PlanSection(mesh_hash(mesh)), mesh_(std::move(mesh)) {}
+  void put(pb::PlanUpdate& update) const override { *update.mutable_mesh() = whole_section(mesh_); }
+  [[nodiscard]] bool is_base() const override { return mesh_.peers.size() >= kManyPeers; }
+  bool put_changes(const PlanSection& base, pb::PlanUpdate& update) const override {
+    const auto& before = dynamic_cast<const MeshPart&>(base);
+    auto changes = mesh_changes(before.mesh_, before.hash(), mesh_);
+    if (changes) *update.mutable_mesh() = *std::move(changes);
+    return changes.has_value();
+  }
+
+ private:
+  // Below that a section is a few messages of the network's, and keeping it costs more.
+  static constexpr size_t kManyPeers = 256;
+  const PlannedMesh mesh_;
+};
 
 template <typename T>
 bool same_spec(const T& a, const T& b) {
@@ -49,72 +62,80 @@ bool same_for_plans(const Change& change) {
 
 class SharedPlanner final : public PlanSource::Planner {
  public:
-  SharedPlanner(const PlanSource& source, const Snapshot& snapshot)
+  SharedPlanner(const Snapshot& snapshot, KnownPeers& peers)
       : snapshot_(snapshot),
         ready_(snapshot),
-        planned_(snapshot, MeshTopology::Nodes::kPlanned) {
-    for (const std::string& section : source.sections())
-      sections_.emplace_back(section, pb::PlanUpdate::descriptor()->FindFieldByName(section));
+        planned_(snapshot, MeshTopology::Nodes::kPlanned),
+        mesh_(ready_, peers) {
+    peers.limit(snapshot.count(kind_of<pb::Node>()));
   }
 
-  pb::PlanUpdate plan(const pb::Node& node) override {
-    pb::PlanUpdate plan;
-    plan.set_revision(snapshot_.revision());
-    *plan.mutable_mesh() = plan_mesh(ready_, node);
-    *plan.mutable_firewall() = plan_firewall(snapshot_, node);
-    *plan.mutable_names() = plan_names(snapshot_, planned_, node);
-    *plan.mutable_checks() = plan_checks(snapshot_, node);
-    *plan.mutable_tenancy() = tenancy(node);
-    for (const auto& [section, field] : sections_)
-      (*plan.mutable_section_hashes())[section] =
-          hash_of(plan.GetReflection()->GetMessage(plan, field));
-    return plan;
+  using Planner::plan;
+  NodePlan plan(const pb::Node& node, SectionSet sections) override {
+    NodePlan out{snapshot_.revision()};
+    for (size_t i = 0; i < kSections.size(); ++i)
+      if (sections.test(i)) out.sections[kSections[i]] = section(static_cast<Section>(i), node);
+    return out;
   }
 
  private:
+  PlanSectionPtr section(Section which, const pb::Node& node) {
+    switch (which) {
+      case kMesh:
+        return std::make_shared<const MeshPart>(mesh_.plan(node));
+      case kFirewall:
+        return section_of(plan_firewall(snapshot_, node), &pb::PlanUpdate::mutable_firewall);
+      case kNames:
+        return section_of(plan_names(snapshot_, planned_, node), &pb::PlanUpdate::mutable_names);
+      case kChecks:
+        return section_of(plan_checks(snapshot_, node), &pb::PlanUpdate::mutable_checks);
+      case kTenancy:
+        return tenancy(node);
+    }
+    return nullptr;
+  }
+
   // The same for every node of a cluster that serves tenants, and has not given them up.
-  pb::TenancySection tenancy(const pb::Node& node) {
-    if (!serves_tenants(snapshot_, node) || gives_up_sessions(node))
-      return plan_tenancy(snapshot_, node);
-    const auto [at, first] = tenancies_.try_emplace(node.spec().cluster());
-    if (first) at->second = plan_tenancy(snapshot_, node);
-    return at->second;
+  PlanSectionPtr tenancy(const pb::Node& node) {
+    const bool has_none = !serves_tenants(snapshot_, node) || gives_up_sessions(node);
+    PlanSectionPtr& kept = has_none ? no_tenancy_ : tenancies_[node.spec().cluster()];
+    if (kept == nullptr)
+      kept = section_of(plan_tenancy(snapshot_, node), &pb::PlanUpdate::mutable_tenancy);
+    return kept;
   }
 
   const Snapshot& snapshot_;
   const MeshTopology ready_;
   const MeshTopology planned_;
-  std::vector<std::pair<std::string, const FieldDescriptor*>> sections_;
-  std::map<std::string, pb::TenancySection> tenancies_;
+  MeshPlanner mesh_;
+  std::map<std::string, PlanSectionPtr> tenancies_;
+  PlanSectionPtr no_tenancy_;
 };
 
 }  // namespace
 
-std::vector<std::string> NodePlans::sections() const {
-  std::vector<std::string> out;
-  const auto* descriptor = pb::PlanUpdate::descriptor();
-  for (int i = 0; i < descriptor->field_count(); ++i)
-    if (is_section(*descriptor->field(i))) out.push_back(descriptor->field(i)->name());
-  return out;
-}
+std::vector<std::string> NodePlans::sections() const { return {kSections.begin(), kSections.end()}; }
 
 std::unique_ptr<PlanSource::Planner> NodePlans::planner(const Snapshot& snapshot) const {
-  return std::make_unique<SharedPlanner>(*this, snapshot);
+  return std::make_unique<SharedPlanner>(snapshot, peers_);
 }
 
-std::set<std::string> NodePlans::affected(const Snapshot& after,
-                                          std::span<const Change> changes) const {
-  std::set<std::string> out;
+Affected NodePlans::affected(const Snapshot& after, std::span<const Change> changes) const {
+  Affected out;
+  const auto add = [&](Section section, const auto& nodes) {
+    for (const std::string& node : nodes) out[node].set(section);
+  };
   for (const Change& change : changes) {
     if (same_for_plans(change)) continue;
-    if (change.key.kind == "Node") out.insert(change.key.name);
-    out.merge(mesh_affected(after, change.before, change.after));
-    out.merge(firewall_affected(after, change.before, change.after));
-    out.merge(tenancy_affected(after, change.before, change.after));
-    for (std::string& node : checks_affected(after, change.before, change.after))
-      out.insert(std::move(node));
-    for (std::string& node : outside_affected(after, change.before, change.after))
-      out.insert(std::move(node));
+    const Resource& before = change.before;
+    const Resource& now = change.after;
+    if (change.key.kind == "Node") out[change.key.name].set();
+    add(kMesh, mesh_affected(after, before, now));
+    add(kNames, names_affected(after, before, now));
+    add(kFirewall, firewall_affected(after, before, now));
+    add(kTenancy, tenancy_affected(after, before, now));
+    add(kChecks, checks_affected(after, before, now));
+    add(kChecks, outside_affected(after, before, now));
   }
   return out;
 }

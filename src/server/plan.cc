@@ -232,7 +232,8 @@ Concerned concerned_by(const PlannedChange& change, const PlanSource& source) {
   constexpr size_t kFew = 64;
   std::set<std::string> nodes;
   if (change.keys.size() <= kFew + all / kShare) {
-    out.replanned = source.affected(change.after, changes_of(change));
+    for (const auto& [name, sections] : source.affected(change.after, changes_of(change)))
+      out.replanned.insert(name);
     nodes = out.replanned;
     for (const ResourceKey& key : change.keys)
       for (const Snapshot* snapshot : {&change.before, &change.after})
@@ -259,11 +260,8 @@ void add_replanned(const PlannedChange& change, const PlanSource& source,
       old_planner = source.planner(change.before);
       new_planner = source.planner(change.after);
     }
-    const bool same = before != nullptr && after != nullptr && [&](auto old_plan, auto new_plan) {
-      old_plan.set_revision(0);
-      new_plan.set_revision(0);
-      return old_plan.SerializeAsString() == new_plan.SerializeAsString();
-    }(old_planner->plan(*before), new_planner->plan(*after));
+    const bool same = before != nullptr && after != nullptr &&
+                      same_sections(old_planner->plan(*before), new_planner->plan(*after));
     if (!same) nodes.insert(name);
   }
 }

@@ -2,7 +2,6 @@
 
 #include <set>
 
-#include "base/text.h"
 #include "runtime/health/checks_plan.h"
 
 namespace frameworks {
@@ -58,7 +57,7 @@ void SimulatedServer::receive(const std::string& node, uint64_t id,
   } else if (message.has_ack()) {
     const auto sent = stream.session.answered(message.ack());
     if (const auto hash = sent.find("checks"); hash != sent.end()) {
-      stream.acknowledged = hash->second;
+      stream.acknowledged = hash->second.hash;
       acknowledged_[node] = std::max(acknowledged_[node], message.ack().revision());
       acknowledging_.push_back(node);
     }
@@ -78,19 +77,18 @@ void SimulatedServer::heartbeat(const std::string& node, uint64_t id, const Beat
   monitor_->heartbeat(node, beat_);
 }
 
-pb::PlanUpdate SimulatedServer::plan_of(const std::string& name) {
+NodePlan SimulatedServer::plan_of(const std::string& name) {
   const SnapshotPtr snapshot = store_.snapshot();
-  pb::PlanUpdate plan;
-  plan.set_revision(snapshot->revision());
-  if (const auto* node = snapshot->find<pb::Node>(name); node != nullptr)
-    *plan.mutable_checks() = plan_checks(*snapshot, *node);
-  (*plan.mutable_section_hashes())["checks"] = sha256_hex(plan.checks().SerializeAsString());
-  return plan;
+  const auto* node = snapshot->find<pb::Node>(name);
+  auto checks = node == nullptr ? pb::ChecksSection() : plan_checks(*snapshot, *node);
+  return {snapshot->revision(),
+          {{"checks", section_of(std::move(checks), &pb::PlanUpdate::mutable_checks)}}};
 }
 
 void SimulatedServer::flush(const std::string& node, Stream& stream) {
+  static const NodePlan kNone;
   const auto plan = plans_.find(node);
-  while (auto message = stream.session.next(plan == plans_.end() ? nullptr : &plan->second))
+  while (auto message = stream.session.next(plan == plans_.end() ? kNone : plan->second))
     send_(node, stream.id, std::move(*message));
 }
 
@@ -141,7 +139,7 @@ bool SimulatedServer::converged(const std::string& node) const {
   const auto stream = streams_.find(node);
   const auto plan = plans_.find(node);
   return stream != streams_.end() && plan != plans_.end() &&
-         stream->second.acknowledged == plan->second.section_hashes().at("checks");
+         stream->second.acknowledged == plan->second.sections.at("checks")->hash();
 }
 
 }  // namespace frameworks

@@ -48,7 +48,7 @@ class SimulatedServer {
     NodeSession session;
     std::string acknowledged;  // hash of the plan that the node has
   };
-  pb::PlanUpdate plan_of(const std::string& node);
+  NodePlan plan_of(const std::string& node);
   void flush(const std::string& node, Stream& stream);
   void follow_store();
   void keep_pace();
@@ -57,7 +57,7 @@ class SimulatedServer {
   Clock& clock_;
   Send send_;
   std::unordered_map<std::string, Stream> streams_;
-  std::unordered_map<std::string, pb::PlanUpdate> plans_;  // of connected nodes
+  std::unordered_map<std::string, NodePlan> plans_;  // of connected nodes
   std::unordered_map<std::string, Revision> acknowledged_;
   std::vector<std::string> acknowledging_;
   pb::Heartbeat beat_;  // the one that arrives

@@ -10,11 +10,16 @@ std::set<std::string> all_nodes(const Snapshot& snapshot) {
   return out;
 }
 
-// All that other nodes' plans read of a node. Heartbeats and health change none of it.
-bool same_for_mesh(const pb::Node& a, const pb::Node& b) {
-  return a.spec().cluster() == b.spec().cluster() && a.spec().address() == b.spec().address() &&
+// All that other nodes' names sections read of a node.
+bool same_for_names(const pb::Node& a, const pb::Node& b) {
+  return a.spec().cluster() == b.spec().cluster() &&
          a.spec().mesh_address() == b.spec().mesh_address() &&
-         a.spec().mesh_address6() == b.spec().mesh_address6() &&
+         a.spec().mesh_address6() == b.spec().mesh_address6();
+}
+
+// All that other nodes' mesh sections read of a node. Heartbeats and health change none of it.
+bool same_for_mesh(const pb::Node& a, const pb::Node& b) {
+  return same_for_names(a, b) && a.spec().address() == b.spec().address() &&
          a.spec().wireguard_port() == b.spec().wireguard_port() &&
          is_mesh_ready(a) == is_mesh_ready(b) &&
          a.status().agent().wireguard_public_key() == b.status().agent().wireguard_public_key();
@@ -58,6 +63,17 @@ const T* typed(const Resource& resource) {
                                                                            : nullptr;
 }
 
+// Clusters are who reaches whom.
+std::set<std::string> around_cluster(const Snapshot& snapshot, const Resource& before,
+                                     const Resource& after) {
+  const auto* old = typed<pb::Cluster>(before);
+  const auto* now = typed<pb::Cluster>(after);
+  if (old != nullptr && now != nullptr &&
+      old->spec().SerializeAsString() == now->spec().SerializeAsString())
+    return {};
+  return all_nodes(snapshot);
+}
+
 }  // namespace
 
 std::set<std::string> mesh_affected(const Snapshot& snapshot, const Resource& before,
@@ -69,14 +85,20 @@ std::set<std::string> mesh_affected(const Snapshot& snapshot, const Resource& be
     if (before && after && same_for_mesh(*old, *now)) return {};
     return around_node(snapshot, *now);
   }
-  if (typed<pb::Cluster>(any) != nullptr) {
-    const auto* old = typed<pb::Cluster>(before);
-    const auto* now = typed<pb::Cluster>(after);
-    if (old != nullptr && now != nullptr &&
-        old->spec().SerializeAsString() == now->spec().SerializeAsString())
-      return {};
-    return all_nodes(snapshot);
+  if (typed<pb::Cluster>(any) != nullptr) return around_cluster(snapshot, before, after);
+  return {};
+}
+
+std::set<std::string> names_affected(const Snapshot& snapshot, const Resource& before,
+                                     const Resource& after) {
+  const Resource& any = after ? after : before;
+  if (!any) return {};
+  if (const auto* now = typed<pb::Node>(any)) {
+    const auto* old = typed<pb::Node>(before);
+    if (before && after && same_for_names(*old, *now)) return {};
+    return around_node(snapshot, *now);
   }
+  if (typed<pb::Cluster>(any) != nullptr) return around_cluster(snapshot, before, after);
   if (const auto* instance = typed<pb::Instance>(any))
     return before && after ? std::set<std::string>{} : around(snapshot, instance->spec().node());
   if (const auto* service = typed<pb::Service>(any)) {

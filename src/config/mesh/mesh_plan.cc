@@ -5,69 +5,17 @@
 
 #include <algorithm>
 
-#include "base/ip.h"
+#include "config/mesh/mesh_planner.h"
 
 namespace frameworks {
-namespace {
-
-// Seconds; what WireGuard's authors recommend against the shortest UDP timeouts of NAT boxes.
-constexpr int kKeepaliveThroughNat = 25;
-
-std::string endpoint(const pb::NodeSpec& spec) {
-  const int port = spec.wireguard_port() != 0 ? spec.wireguard_port() : kDefaultWireguardPort;
-  const bool v6 = spec.address().find(':') != std::string::npos;
-  return v6 ? fmt::format("[{}]:{}", spec.address(), port)
-            : fmt::format("{}:{}", spec.address(), port);
-}
-
-std::vector<std::string> host_addresses(const pb::NodeSpec& spec) {
-  std::vector<std::string> out;
-  if (!spec.mesh_address().empty()) out.push_back(spec.mesh_address() + "/32");
-  if (!spec.mesh_address6().empty()) out.push_back(spec.mesh_address6() + "/128");
-  return out;
-}
-
-void add_ranges(const std::vector<ClusterPtr>& clusters, pb::MeshPeer& peer) {
-  for (const ClusterPtr& cluster : clusters) {
-    const auto& networks = cluster->spec().networks();
-    if (!networks.mesh().empty()) peer.add_allowed_ips(networks.mesh());
-    if (!networks.mesh6().empty()) peer.add_allowed_ips(networks.mesh6());
-  }
-}
-
-}  // namespace
 
 pb::MeshSection plan_mesh(const Snapshot& snapshot, const pb::Node& node) {
   return plan_mesh(MeshTopology(snapshot), node);
 }
 
 pb::MeshSection plan_mesh(const MeshTopology& topology, const pb::Node& node) {
-  pb::MeshSection section;
-  section.set_node(node.metadata().name());
-  for (std::string& address : host_addresses(node.spec()))
-    section.add_addresses(std::move(address));
-  section.set_listen_port(node.spec().wireguard_port() != 0 ? node.spec().wireguard_port()
-                                                            : kDefaultWireguardPort);
-  const ClusterPtr own = topology.cluster(node.spec().cluster());
-  if (own == nullptr) return section;
-  section.set_forward(own->spec().tier() == pb::TIER_CENTRAL ||
-                      own->spec().tier() == pb::TIER_REGIONAL);
-  if (!topology.counts(node)) return section;
-  // Machines on a customer's premises may sit behind NAT; only they must keep the way in open.
-  const bool behind_nat = own->spec().sharing() == pb::SHARING_CUSTOMER_MANAGED;
-  const auto routes = topology.routes(node);
-  for (const NodePtr& neighbour : topology.neighbours(node)) {
-    pb::MeshPeer& peer = *section.add_peers();
-    peer.set_node(neighbour->metadata().name());
-    peer.set_public_key(neighbour->status().agent().wireguard_public_key());
-    peer.set_endpoint(endpoint(neighbour->spec()));
-    if (behind_nat) peer.set_persistent_keepalive(kKeepaliveThroughNat);
-    for (std::string& address : host_addresses(neighbour->spec()))
-      peer.add_allowed_ips(std::move(address));
-    if (const auto through = routes.find(peer.node()); through != routes.end())
-      add_ranges(through->second, peer);
-  }
-  return section;
+  KnownPeers known;
+  return whole_section(MeshPlanner(topology, known).plan(node));
 }
 
 std::vector<std::string> mesh_neighbours(const Snapshot& snapshot, const pb::Node& node) {
@@ -81,13 +29,14 @@ std::vector<std::string> mesh_neighbours(const Snapshot& snapshot, const pb::Nod
 namespace {
 
 // Peer's name → all that it carries, as one text.
-std::map<std::string, std::string> peers_of(const MeshTopology& topology, const pb::Node* node) {
+std::map<std::string, std::string> peers_of(MeshPlanner& planner, const pb::Node* node) {
   std::map<std::string, std::string> out;
   if (node == nullptr) return out;
-  const pb::MeshSection section = plan_mesh(topology, *node);
-  for (const pb::MeshPeer& peer : section.peers())
+  for (const PlannedPeerPtr& each : planner.plan(*node).peers) {
+    const pb::MeshPeer& peer = each->peer;
     out[peer.node()] = fmt::format("{} {} {}", peer.endpoint(), peer.persistent_keepalive(),
                                    fmt::join(peer.allowed_ips(), " "));
+  }
   return out;
 }
 
@@ -154,6 +103,9 @@ std::vector<pb::PlanStep> explain_mesh(const Snapshot& before, const Snapshot& a
                                        const std::set<std::string>* only) {
   const MeshTopology old_topology(before, MeshTopology::Nodes::kPlanned);
   const MeshTopology new_topology(after, MeshTopology::Nodes::kPlanned);
+  KnownPeers known;
+  MeshPlanner old_planner(old_topology, known);
+  MeshPlanner new_planner(new_topology, known);
   NewPeers new_peers(new_topology);
   std::vector<pb::PlanStep> steps;
   // A node that goes away takes its interface with it.
@@ -163,7 +115,7 @@ std::vector<pb::PlanStep> explain_mesh(const Snapshot& before, const Snapshot& a
     const auto* was = before.find<pb::Node>(name);
     const std::string summary =
         was == nullptr ? new_peers.summary(*is)
-                       : difference(peers_of(old_topology, was), peers_of(new_topology, is));
+                       : difference(peers_of(old_planner, was), peers_of(new_planner, is));
     if (summary.empty()) return;
     pb::PlanStep& step = steps.emplace_back();
     step.set_layer("config");

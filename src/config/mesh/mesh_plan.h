@@ -19,9 +19,8 @@ namespace frameworks {
 // Up to this many nodes every node knows every node's name; larger fleets name the neighbourhood
 // only, so that a new node does not change the names of all others.
 inline constexpr size_t kNamesOfWholeFleet = 256;
-inline constexpr int kDefaultWireguardPort = 51820;
 
-// Without peers until the node itself has a key: links come up from both ends at one revision.
+// One node's section; of many nodes: mesh_planner.h.
 pb::MeshSection plan_mesh(const Snapshot& snapshot, const pb::Node& node);
 pb::MeshSection plan_mesh(const MeshTopology& topology, const pb::Node& node);
 
@@ -34,10 +33,13 @@ pb::NamesSection plan_names(const Snapshot& snapshot, const MeshTopology& planne
 // Names of the nodes whose mesh section depends on this node's key and addresses.
 std::vector<std::string> mesh_neighbours(const Snapshot& snapshot, const pb::Node& node);
 
-// Names of the nodes whose mesh or names section may differ after one resource went from `before`
-// to `after` (either may be empty: created, deleted). `snapshot` is the fleet after the change.
+// Names of the nodes whose mesh section may differ after one resource went from `before` to `after`
+// (either may be empty: created, deleted). `snapshot` is the fleet after the change.
 std::set<std::string> mesh_affected(const Snapshot& snapshot, const Resource& before,
                                     const Resource& after);
+// The same of their names section.
+std::set<std::string> names_affected(const Snapshot& snapshot, const Resource& before,
+                                     const Resource& after);
 
 // What a change of the fleet does to the mesh, once every node has joined; one step a node.
 std::vector<pb::PlanStep> explain_mesh(const Snapshot& before, const Snapshot& after,

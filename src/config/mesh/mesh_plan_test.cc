@@ -146,25 +146,29 @@ TEST(NamesPlan, InALargeFleetNamesTheNeighbourhoodOnly) {
   EXPECT_EQ(names_on(snapshot, "more-07-3").size(), 2u * 13u);
 }
 
-// Every node whose plan differs must be among the affected ones; returns how many are.
+// Every node whose sections differ must be among the affected ones; returns how many are.
 size_t check_affected(const Snapshot& before, const Resource& old, const Resource& fresh) {
   Snapshot after = before;
   if (fresh)
     after.put(fresh);
   else
     after.remove(old.key());
-  const auto affected = mesh_affected(after, old, fresh);
+  auto mesh = mesh_affected(after, old, fresh);
+  auto names = names_affected(after, old, fresh);
   for (const auto& node : after.list<pb::Node>()) {
     const std::string& name = node->metadata().name();
     const auto* earlier = before.find<pb::Node>(name);
-    const bool differs = earlier == nullptr ||
-                         plan_mesh(before, *earlier).SerializeAsString() !=
-                             plan_mesh(after, *node).SerializeAsString() ||
-                         plan_names(before, *earlier).SerializeAsString() !=
-                             plan_names(after, *node).SerializeAsString();
-    EXPECT_TRUE(!differs || affected.contains(name)) << name;
+    const auto differs = [&](auto plan) {
+      return earlier == nullptr ||
+             plan(before, *earlier).SerializeAsString() != plan(after, *node).SerializeAsString();
+    };
+    const auto mesh_of = [](const auto& in, const auto& of) { return plan_mesh(in, of); };
+    const auto names_of = [](const auto& in, const auto& of) { return plan_names(in, of); };
+    EXPECT_TRUE(!differs(mesh_of) || mesh.contains(name)) << name;
+    EXPECT_TRUE(!differs(names_of) || names.contains(name)) << name;
   }
-  return affected.size();
+  mesh.merge(names);
+  return mesh.size();
 }
 
 TEST(MeshAffected, NamesEveryNodeWhosePlanChangesAndInALargeFleetFewMore) {
@@ -206,6 +210,15 @@ TEST(MeshAffected, AnInstanceNamesItsNodesNeighbourhood) {
   FleetBuilder with = fleet;
   with.instance("nats", "more-07-3");
   EXPECT_EQ(check_affected(fleet.snapshot(), {}, with.resources().back()), 13u);
+}
+
+TEST(MeshAffected, AKeyIsNoMatterOfNames) {
+  const Snapshot fleet = two_regions().snapshot();
+  const Resource old = Resource::of(*fleet.find<pb::Node>("core-1"));
+  pb::Node node = old.as<pb::Node>();
+  node.mutable_status()->mutable_agent()->set_wireguard_public_key("other");
+  EXPECT_EQ(mesh_affected(fleet, old, Resource::of(node)).size(), 5u);
+  EXPECT_TRUE(names_affected(fleet, old, Resource::of(node)).empty());
 }
 
 TEST(ExplainMesh, TellsWhatJoinsAndWhatThatDoesToOthers) {

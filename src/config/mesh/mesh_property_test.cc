@@ -149,13 +149,16 @@ RC_GTEST_PROP(MeshProperty, AffectedNodesIncludeAllWhosePlanChanges, ()) {
   const Resource victim = *rc::gen::elementOf(fleet.resources());
   Snapshot after = before;
   after.remove(victim.key());
-  const auto affected = mesh_affected(after, victim, {});
-  for (const auto& node : after.list<pb::Node>())
-    if (plan_mesh(before, *node).SerializeAsString() !=
-            plan_mesh(after, *node).SerializeAsString() ||
-        plan_names(before, *node).SerializeAsString() !=
-            plan_names(after, *node).SerializeAsString())
-      RC_ASSERT(affected.contains(node->metadata().name()));
+  const auto mesh = mesh_affected(after, victim, {});
+  const auto names = names_affected(after, victim, {});
+  for (const auto& node : after.list<pb::Node>()) {
+    const std::string& name = node->metadata().name();
+    if (plan_mesh(before, *node).SerializeAsString() != plan_mesh(after, *node).SerializeAsString())
+      RC_ASSERT(mesh.contains(name));
+    if (plan_names(before, *node).SerializeAsString() !=
+        plan_names(after, *node).SerializeAsString())
+      RC_ASSERT(names.contains(name));
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "config/mesh/topology.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace frameworks {
 namespace {
@@ -74,25 +75,41 @@ const std::vector<NodePtr>& MeshTopology::regionals(const std::string& region) c
 std::vector<NodePtr> MeshTopology::neighbours(const pb::Node& node) const {
   const ClusterPtr own = cluster(node.spec().cluster());
   if (own == nullptr) return {};
-  const pb::Tier tier = own->spec().tier();
+  auto out = neighbours(*own);
+  std::erase_if(out, [&](const NodePtr& other) {
+    return other->metadata().name() == node.metadata().name();
+  });
+  return out;
+}
+
+// Those of clusters of any tier; sorted already, which counts with very many.
+std::vector<NodePtr> MeshTopology::everybody() const {
+  std::unordered_set<std::string_view> in_tiers;
+  for (const ClusterPtr& cluster : clusters_)
+    if (cluster->spec().tier() != pb::TIER_UNSPECIFIED) in_tiers.insert(cluster->metadata().name());
+  auto nodes = snapshot_.list<pb::Node>();
+  std::erase_if(nodes, [&](const NodePtr& node) {
+    return !counts(*node) || !in_tiers.contains(node->spec().cluster());
+  });
+  return nodes;
+}
+
+std::vector<NodePtr> MeshTopology::neighbours(const pb::Cluster& own) const {
+  const pb::Tier tier = own.spec().tier();
+  if (tier == pb::TIER_CENTRAL) return everybody();
   std::vector<NodePtr> out = central_;
   const auto add = [&out](const std::vector<NodePtr>& nodes) {
     out.insert(out.end(), nodes.begin(), nodes.end());
   };
-  if (tier == pb::TIER_CENTRAL || tier == pb::TIER_REGIONAL) {
+  if (tier == pb::TIER_REGIONAL) {
     for (const auto& [region, nodes] : regional_by_region_) add(nodes);
-    for (const ClusterPtr& other : clusters_) {
-      const bool edge = other->spec().tier() == pb::TIER_EDGE;
-      if (edge && (tier == pb::TIER_CENTRAL || other->spec().region() == own->spec().region()))
+    for (const ClusterPtr& other : clusters_)
+      if (other->spec().tier() == pb::TIER_EDGE && other->spec().region() == own.spec().region())
         add(nodes_of(*other));
-    }
   } else {
-    add(regionals(own->spec().region()));
-    add(nodes_of(*own));
+    add(regionals(own.spec().region()));
+    add(nodes_of(own));
   }
-  std::erase_if(out, [&](const NodePtr& other) {
-    return other->metadata().name() == node.metadata().name();
-  });
   std::sort(out.begin(), out.end(), by_name);
   return out;
 }
@@ -128,12 +145,11 @@ NodePtr MeshTopology::relay(const pb::Cluster& from, const pb::Cluster& to) cons
   return relay_between_edges(from, to);
 }
 
-std::map<std::string, std::vector<ClusterPtr>> MeshTopology::routes(const pb::Node& node) const {
+std::map<std::string, std::vector<ClusterPtr>> MeshTopology::routes(
+    const pb::Cluster& own) const {
   std::map<std::string, std::vector<ClusterPtr>> out;
-  const ClusterPtr own = cluster(node.spec().cluster());
-  if (own == nullptr) return out;
   for (const ClusterPtr& other : clusters_)
-    if (const NodePtr through = relay(*own, *other); through != nullptr)
+    if (const NodePtr through = relay(own, *other); through != nullptr)
       out[through->metadata().name()].push_back(other);
   return out;
 }

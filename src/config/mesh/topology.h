@@ -35,8 +35,12 @@ class MeshTopology {
 
   // Nodes that `node` exchanges packets with directly, sorted by name; never itself.
   [[nodiscard]] std::vector<NodePtr> neighbours(const pb::Node& node) const;
-  // By name of a neighbour: the clusters whose nodes are reached through it.
-  [[nodiscard]] std::map<std::string, std::vector<ClusterPtr>> routes(const pb::Node& node) const;
+  // The same of all nodes of a cluster: those that any of them has, members included.
+  [[nodiscard]] std::vector<NodePtr> neighbours(const pb::Cluster& cluster) const;
+  // By name of a neighbour: the clusters whose nodes are reached through it. The same for all nodes
+  // of a cluster.
+  [[nodiscard]] std::map<std::string, std::vector<ClusterPtr>> routes(
+      const pb::Cluster& cluster) const;
   // Sorted by name.
   [[nodiscard]] const std::vector<ClusterPtr>& clusters() const { return clusters_; }
   // Whether the node is part of this view.
@@ -48,6 +52,7 @@ class MeshTopology {
 
  private:
   [[nodiscard]] std::vector<NodePtr> nodes_of(const pb::Cluster& cluster) const;
+  [[nodiscard]] std::vector<NodePtr> everybody() const;
   [[nodiscard]] const std::vector<NodePtr>& regionals(const std::string& region) const;
   [[nodiscard]] NodePtr gateway(const pb::Cluster& cluster) const;
   [[nodiscard]] NodePtr relay_between_edges(const pb::Cluster& from, const pb::Cluster& to) const;

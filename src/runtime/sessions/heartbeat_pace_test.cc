@@ -43,13 +43,13 @@ TEST(NodeSession, OfIntervalsTheNewestIsToldAndOfOtherMessagesABoundedNumberWait
   NodeSession session;
   EXPECT_FALSE(session.push({})) << "before hello";
   session.hello({}, seconds(1));
-  ASSERT_TRUE(session.next(nullptr)->has_welcome());
+  ASSERT_TRUE(session.next({})->has_welcome());
   session.set_interval(seconds(2));
   session.set_interval(seconds(3));
-  const auto told = session.next(nullptr);
+  const auto told = session.next({});
   ASSERT_TRUE(told && told->has_settings());
   EXPECT_EQ(told->settings().heartbeat_interval().seconds(), 3);
-  EXPECT_FALSE(session.next(nullptr));
+  EXPECT_FALSE(session.next({}));
   int taken = 0;
   for (int i = 0; i < 1000; ++i) {
     pb::ServerMessage message;

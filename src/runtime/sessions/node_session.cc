@@ -1,16 +1,8 @@
 #include "runtime/sessions/node_session.h"
 
+#include <algorithm>
+
 namespace frameworks {
-
-void copy_section(const pb::PlanUpdate& from, const std::string& section, pb::PlanUpdate& to) {
-  const auto* field = pb::PlanUpdate::descriptor()->FindFieldByName(section);
-  const auto hash = from.section_hashes().find(section);
-  if (field == nullptr || hash == from.section_hashes().end()) return;
-  const auto* reflection = from.GetReflection();
-  reflection->MutableMessage(&to, field)->CopyFrom(reflection->GetMessage(from, field));
-  (*to.mutable_section_hashes())[section] = hash->second;
-}
-
 namespace {
 
 void set_heartbeat(pb::Welcome& welcome, Duration heartbeat) {
@@ -21,9 +13,17 @@ void set_heartbeat(pb::Welcome& welcome, Duration heartbeat) {
 
 }  // namespace
 
+bool same_sections(const NodePlan& a, const NodePlan& b) {
+  return std::equal(a.sections.begin(), a.sections.end(), b.sections.begin(), b.sections.end(),
+                    [](const auto& one, const auto& other) {
+                      return one.first == other.first && one.second->hash() == other.second->hash();
+                    });
+}
+
 void NodeSession::hello(const pb::Hello& hello, Duration heartbeat) {
   greeted_ = true;
   sent_ = {hello.section_hashes().begin(), hello.section_hashes().end()};
+  std::erase_if(bases_, [&](const auto& base) { return !was_sent(base.first, *base.second); });
   pb::ServerMessage message;
   set_heartbeat(*message.mutable_welcome(), heartbeat);
   ready_.push_back(std::move(message));
@@ -50,49 +50,69 @@ bool NodeSession::push(pb::ServerMessage message) {
   return true;
 }
 
-std::optional<pb::PlanUpdate> NodeSession::update(const pb::PlanUpdate& wanted) {
+bool NodeSession::was_sent(const std::string& name, const PlanSection& section) const {
+  const auto sent = sent_.find(name);
+  return sent != sent_.end() && sent->second == section.hash();
+}
+
+void NodeSession::keep_base(const std::string& name, const PlanSectionPtr& section) {
+  if (section->is_base())
+    bases_[name] = section;
+  else
+    bases_.erase(name);
+}
+
+std::optional<pb::PlanUpdate> NodeSession::update(const NodePlan& wanted) {
   if (in_flight_.size() >= kInFlight) return {};
   pb::PlanUpdate update;
-  for (const auto& [section, hash] : wanted.section_hashes()) {
-    const auto sent = sent_.find(section);
-    if (sent == sent_.end() || sent->second != hash) copy_section(wanted, section, update);
+  Flight flight{wanted.revision, {}};
+  for (const auto& [name, section] : wanted.sections) {
+    if (was_sent(name, *section)) continue;
+    const auto base = bases_.find(name);
+    // Updates are applied in the order in which they are sent: what was sent last is there by then.
+    const bool is_part = base != bases_.end() && section->put_changes(*base->second, update);
+    if (!is_part) section->put(update);
+    (*update.mutable_section_hashes())[name] = section->hash();
+    flight.sections[name] = {section->hash(), is_part};
+    sent_[name] = section->hash();
+    keep_base(name, section);
   }
-  if (update.section_hashes().empty()) return {};
-  update.set_revision(wanted.revision());
-  auto& flight = in_flight_[update.revision()];
-  for (const auto& [section, hash] : update.section_hashes())
-    sent_[section] = flight[section] = hash;
+  if (flight.sections.empty()) return {};
+  update.set_revision(wanted.revision);
+  in_flight_.push_back(std::move(flight));
   return update;
 }
 
-std::optional<pb::ServerMessage> NodeSession::next(const pb::PlanUpdate* wanted) {
+std::optional<pb::ServerMessage> NodeSession::next(const NodePlan& wanted) {
   if (!greeted_) return {};
   if (!ready_.empty()) {
     pb::ServerMessage message = std::move(ready_.front());
     ready_.pop_front();
     return message;
   }
-  if (wanted == nullptr) return {};
-  auto plan = update(*wanted);
+  auto plan = update(wanted);
   if (!plan) return {};
   pb::ServerMessage message;
   *message.mutable_plan() = std::move(*plan);
   return message;
 }
 
-bool NodeSession::has(const pb::PlanUpdate& wanted) const {
-  if (!greeted_) return false;
-  for (const auto& [section, hash] : wanted.section_hashes()) {
-    const auto sent = sent_.find(section);
-    if (sent == sent_.end() || sent->second != hash) return false;
-  }
-  return true;
+void NodeSession::take_out_sent(NodePlan& wanted) {
+  if (!greeted_) return;
+  std::erase_if(wanted.sections, [&](const auto& entry) {
+    const auto& [name, section] = entry;
+    if (!was_sent(name, *section)) return false;
+    keep_base(name, section);
+    return true;
+  });
 }
 
-std::map<std::string, std::string> NodeSession::answered(const pb::PlanAck& ack) {
-  const auto at = in_flight_.find(ack.revision());
+std::map<std::string, NodeSession::Sent> NodeSession::answered(const pb::PlanAck& ack) {
+  const auto at =
+      std::find_if(in_flight_.begin(), in_flight_.end(),
+                   [&](const Flight& flight) { return flight.revision == ack.revision(); });
   if (at == in_flight_.end()) return {};
-  auto sections = std::move(at->second);
+  auto sections = std::move(at->sections);
   in_flight_.erase(at);
   return sections;
 }
@@ -105,6 +125,7 @@ bool NodeSession::retry(MonoTime now) {
       continue;
     }
     sent_.erase(at->first);
+    bases_.erase(at->first);
     at = retry_at_.erase(at);
     due = true;
   }

@@ -6,10 +6,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "frameworks/v1/agent.pb.h"
 #include "model/kind.h"
+#include "runtime/sessions/plan_source.h"
 
 namespace frameworks {
 
@@ -28,14 +30,19 @@ class NodeSession {
   bool push(pb::ServerMessage message);
 
   // The next message, given what the node shall have; empty: nothing.
-  std::optional<pb::ServerMessage> next(const pb::PlanUpdate* wanted);
+  std::optional<pb::ServerMessage> next(const NodePlan& wanted);
+  // Takes out of `wanted` what the node has or was sent.
+  void take_out_sent(NodePlan& wanted);
 
-  // Whether the node has all of it, or was sent it.
-  [[nodiscard]] bool has(const pb::PlanUpdate& wanted) const;
-
-  // The update that an answer belongs to: the hash of every section sent in it. Empty when unknown.
-  std::map<std::string, std::string> answered(const pb::PlanAck& ack);
-  // The section could not be applied: send it again from `retry_at` on.
+  // What an update said of a section.
+  struct Sent {
+    std::string hash;
+    // Only what changed since the section that was sent before.
+    bool is_part = false;
+  };
+  // The sections of the update that an answer belongs to. Empty when unknown.
+  std::map<std::string, Sent> answered(const pb::PlanAck& ack);
+  // The section could not be applied: send it again, whole, from `retry_at` on.
   void failed(const std::string& section, MonoTime retry_at) { retry_at_[section] = retry_at; }
   // Makes failed sections due; true when there are any.
   bool retry(MonoTime now);
@@ -44,16 +51,21 @@ class NodeSession {
   // Messages that wait for a slow node, beside its plan.
   static constexpr size_t kWaiting = 64;
 
-  std::optional<pb::PlanUpdate> update(const pb::PlanUpdate& wanted);
+  struct Flight {
+    int64_t revision = 0;
+    std::map<std::string, Sent> sections;
+  };
+
+  std::optional<pb::PlanUpdate> update(const NodePlan& wanted);
+  [[nodiscard]] bool was_sent(const std::string& name, const PlanSection& section) const;
+  void keep_base(const std::string& name, const PlanSectionPtr& section);
 
   bool greeted_ = false;
   std::deque<pb::ServerMessage> ready_;
   std::map<std::string, std::string> sent_;  // section → hash that the node has or was sent last
-  std::map<int64_t, std::map<std::string, std::string>> in_flight_;  // revision → section → hash
+  std::map<std::string, PlanSectionPtr> bases_;  // the same, where changes can be told since
+  std::vector<Flight> in_flight_;                // in the order in which they were sent
   std::map<std::string, MonoTime> retry_at_;
 };
-
-// Copies the section of this name (a message field of PlanUpdate) with its hash.
-void copy_section(const pb::PlanUpdate& from, const std::string& section, pb::PlanUpdate& to);
 
 }  // namespace frameworks

@@ -2,46 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <condition_variable>
-#include <map>
-#include <thread>
-
-#include "base/locked.h"
 #include "base/log.h"
-#include "runtime/sessions/heartbeat_pace.h"
-#include "runtime/sessions/node_session.h"
 #include "runtime/sessions/peer_reports.h"
+#include "runtime/sessions/planning.h"
+#include "runtime/sessions/session_table.h"
 
 namespace frameworks {
 namespace {
 
-constexpr size_t kBatch = 10'000;
 // Nodes and planes in a report at most: it is written twice a second.
 constexpr size_t kReported = 2'000;
-constexpr Duration kTick = std::chrono::milliseconds(500);
-
-struct NodeEntry {
-  // What the node lacks of its plan. Null: not planned yet, or it has all of it or was sent it;
-  // then the plan is made again when it is needed again.
-  std::shared_ptr<const pb::PlanUpdate> wanted;
-  bool planned = false;  // since the stream was opened
-  NodeSession session;
-  uint64_t stream_id = 0;  // 0: not connected
-  Sessions::Stream stream;
-  bool joined = false;
-};
-
-struct State {
-  State(std::vector<std::string> sections, Duration heartbeat)
-      : convergence(std::move(sections)), pace(heartbeat) {}
-  std::map<std::string, NodeEntry, std::less<>> nodes;
-  Convergence convergence;
-  Revision planned = 0;
-  std::set<std::string> opened;  // connected since, and to be planned
-  uint64_t streams = 0;          // ever opened
-  int connected = 0;
-  HeartbeatPace pace;
-};
 
 class SessionsImpl final : public Sessions {
  public:
@@ -51,30 +21,22 @@ class SessionsImpl final : public Sessions {
         source_(source),
         options_(std::move(options)),
         peers_(options_.report_of),
-        state_(source.sections(), options_.heartbeat) {}
+        table_(source.sections(), options_.heartbeat),
+        planning_(store, clock, source, table_, options_.on_interval) {}
 
-  ~SessionsImpl() override {
-    thread_.request_stop();
-    if (thread_.joinable()) thread_.join();
-  }
-
-  Status begin() {
-    RETURN_IF_ERROR(plan_everything());
-    thread_ = std::jthread([this](std::stop_token stop) { follow(stop); });
-    return {};
-  }
+  Status begin() { return planning_.start(); }
 
   Result<std::shared_ptr<Session>> open(const std::string& node, Stream stream) override;
 
   bool send(const std::string& node, pb::ServerMessage message) override;
 
   int connected() const override {
-    return state_.with([](const State& state) { return state.connected; });
+    return table_.with([](const SessionTable& table) { return table.connected; });
   }
   bool connected(const std::string& node) const override {
-    return state_.with([&](const State& state) {
-      const auto at = state.nodes.find(node);
-      return at != state.nodes.end() && at->second.stream_id != 0;
+    return table_.with([&](const SessionTable& table) {
+      const auto at = table.nodes.find(node);
+      return at != table.nodes.end() && at->second.stream_id != 0;
     });
   }
   bool converged(const std::string& node) const override;
@@ -93,39 +55,16 @@ class SessionsImpl final : public Sessions {
   Status renew(const std::string& node, uint64_t id, const pb::RenewRequest& request);
   void write_agent(const std::string& node, std::function<void(pb::AgentStatus&)> change);
 
-  // The planning thread's.
-  Status plan_everything();
-  void follow(std::stop_token stop);
-  bool plan_changes();
-  void plan_opened();
-  void forget_node(const std::string& name);
-  void plan_nodes(const Snapshot& snapshot, const std::set<std::string>& names, Revision since,
-                  WallTime time);
-  void retry_failed();
-  void keep_pace();
-  void poke_planner();
-
   void ask_peers(Revision revision, const std::set<std::string>& elsewhere,
                  std::vector<Convergence::Plane>& planes) const;
-
-  // The entry of a node while stream `id` is its current one; else null.
-  static NodeEntry* current(State& state, const std::string& node, uint64_t id) {
-    const auto at = state.nodes.find(node);
-    return at == state.nodes.end() || at->second.stream_id != id ? nullptr : &at->second;
-  }
 
   Store& store_;
   Clock& clock_;
   const PlanSource& source_;
   const Options options_;
   mutable PeerReports peers_;
-  Locked<State> state_;
-
-  std::mutex wake_mutex_;
-  std::condition_variable_any wake_;
-  bool woken_ = false;
-  std::unique_ptr<Subscription> subscription_;
-  std::jthread thread_;
+  LockedTable table_;
+  Planning planning_;
 };
 
 class SessionImpl final : public Session {
@@ -154,38 +93,39 @@ Result<std::shared_ptr<Session>> SessionsImpl::open(const std::string& node, Str
     return Error(Code::kPermissionDenied,
                  fmt::format("node \"{}\" has not joined: join with a new token", node));
   std::function<void(Error)> close_old;
-  const uint64_t id = state_.with([&](State& state) {
-    NodeEntry& entry = state.nodes[node];
+  const uint64_t id = table_.with([&](SessionTable& table) {
+    NodeEntry& entry = table.nodes[node];
     if (entry.stream_id != 0)
       close_old = std::move(entry.stream.close);
     else
-      ++state.connected;
+      ++table.connected;
     entry.session = NodeSession();
+    entry.lacks = {};
     entry.planned = false;
     entry.stream = std::move(stream);
-    state.opened.insert(node);
-    return entry.stream_id = ++state.streams;
+    table.opened.insert(node);
+    return entry.stream_id = ++table.streams;
   });
-  poke_planner();
+  planning_.poke();
   if (close_old) close_old(Error(Code::kAborted, "the node opened another stream"));
   return std::make_shared<SessionImpl>(*this, node, id);
 }
 
 void SessionsImpl::closed(const std::string& node, uint64_t id) {
-  state_.with([&](State& state) {
-    NodeEntry* entry = current(state, node, id);
+  table_.with([&](SessionTable& table) {
+    NodeEntry* entry = table.current(node, id);
     if (entry == nullptr) return;
     entry->stream_id = 0;
     entry->stream = {};
-    entry->wanted = nullptr;
-    --state.connected;
+    entry->lacks = {};
+    --table.connected;
   });
 }
 
 Status SessionsImpl::receive(const std::string& node, uint64_t id,
                              const pb::AgentMessage& message) {
-  const bool greeted = state_.with([&](State& state) {
-    const NodeEntry* entry = current(state, node, id);
+  const bool greeted = table_.with([&](SessionTable& table) {
+    const NodeEntry* entry = table.current(node, id);
     return entry != nullptr && entry->session.greeted();
   });
   if (!greeted && !message.has_hello())
@@ -220,18 +160,21 @@ Status SessionsImpl::hello(const std::string& node, uint64_t id, const pb::Hello
   std::function<void()> poke;
   bool plan_again = false;
   Duration interval{};
-  state_.with([&](State& state) {
-    NodeEntry* entry = current(state, node, id);
+  table_.with([&](SessionTable& table) {
+    NodeEntry* entry = table.current(node, id);
     if (entry == nullptr) return;
-    interval = state.pace.interval();
+    interval = table.pace.interval();
     entry->session.hello(hello, interval);
-    plan_again = entry->planned && entry->wanted == nullptr;
-    if (plan_again) state.opened.insert(node);
     for (const std::string& section : source_.sections()) {
       const auto has = hello.section_hashes().find(section);
-      state.convergence.applied(
-          node, section, has == hello.section_hashes().end() ? std::string() : has->second, now);
+      const std::string hash = has == hello.section_hashes().end() ? std::string() : has->second;
+      // What it lacks may have been let go when it was sent.
+      if (entry->planned && !entry->lacks.sections.contains(section) &&
+          table.convergence.wanted(node, section) != hash)
+        plan_again = true;
+      table.convergence.applied(node, section, hash, now);
     }
+    if (plan_again) table.opened.insert(node);
     poke = entry->stream.poke;
   });
   write_agent(node, [hello, server = options_.server](pb::AgentStatus& agent) {
@@ -244,16 +187,16 @@ Status SessionsImpl::hello(const std::string& node, uint64_t id, const pb::Hello
   spdlog::info("sessions: node {} is connected (agent {}, WireGuard {})", node, hello.version(),
                hello.wireguard_backend());
   if (options_.on_interval && interval > Duration{}) options_.on_interval(node, interval);
-  if (plan_again) poke_planner();
+  if (plan_again) planning_.poke();
   if (poke) poke();
   return {};
 }
 
 bool SessionsImpl::send(const std::string& node, pb::ServerMessage message) {
   std::function<void()> poke;
-  state_.with([&](State& state) {
-    const auto at = state.nodes.find(node);
-    if (at == state.nodes.end() || at->second.stream_id == 0) return;
+  table_.with([&](SessionTable& table) {
+    const auto at = table.nodes.find(node);
+    if (at == table.nodes.end() || at->second.stream_id == 0) return;
     if (at->second.session.push(std::move(message))) poke = at->second.stream.poke;
   });
   if (poke) poke();
@@ -263,23 +206,29 @@ bool SessionsImpl::send(const std::string& node, pb::ServerMessage message) {
 void SessionsImpl::ack(const std::string& node, uint64_t id, const pb::PlanAck& ack) {
   const WallTime now = clock_.wall();
   std::function<void()> poke;
-  state_.with([&](State& state) {
-    NodeEntry* entry = current(state, node, id);
+  bool send_whole = false;
+  table_.with([&](SessionTable& table) {
+    NodeEntry* entry = table.current(node, id);
     if (entry == nullptr) return;
     const auto sent = entry->session.answered(ack);
     for (const std::string& section : ack.applied()) {
-      const auto hash = sent.find(section);
-      if (hash != sent.end()) state.convergence.applied(node, section, hash->second, now);
+      const auto it = sent.find(section);
+      if (it != sent.end()) table.convergence.applied(node, section, it->second.hash, now);
     }
     for (const auto& [section, why] : ack.errors()) {
-      if (!sent.contains(section)) continue;
-      state.convergence.failed(node, section, why);
-      entry->session.failed(section, clock_.mono() + options_.retry);
+      const auto it = sent.find(section);
+      if (it == sent.end()) continue;
+      table.convergence.failed(node, section, why);
+      // A node that does not have what changes were told since is sent the whole at once.
+      const bool was_part = it->second.is_part;
+      send_whole = send_whole || was_part;
+      entry->session.failed(section, clock_.mono() + (was_part ? Duration{} : options_.retry));
     }
     poke = entry->stream.poke;
   });
   for (const auto& [section, why] : ack.errors())
     spdlog::warn("sessions: node {} could not apply {}: {}", node, section, why);
+  if (send_whole) planning_.poke();
   if (poke) poke();
 }
 
@@ -287,8 +236,8 @@ Status SessionsImpl::renew(const std::string& node, uint64_t id, const pb::Renew
   auto certificate = options_.sign(request.certificate_request(), node);
   if (!certificate) return Error(std::move(certificate.error()));
   std::function<void()> poke;
-  state_.with([&](State& state) {
-    NodeEntry* entry = current(state, node, id);
+  table_.with([&](SessionTable& table) {
+    NodeEntry* entry = table.current(node, id);
     if (entry == nullptr) return;
     entry->session.renewed(certificate->pem);
     poke = entry->stream.poke;
@@ -318,165 +267,13 @@ void SessionsImpl::write_agent(const std::string& node,
 }
 
 std::optional<pb::ServerMessage> SessionsImpl::next(const std::string& node, uint64_t id) {
-  return state_.with([&](State& state) -> std::optional<pb::ServerMessage> {
-    NodeEntry* entry = current(state, node, id);
+  return table_.with([&](SessionTable& table) -> std::optional<pb::ServerMessage> {
+    NodeEntry* entry = table.current(node, id);
     if (entry == nullptr) return {};
-    auto message = entry->session.next(entry->wanted.get());
-    if (entry->wanted != nullptr && entry->session.has(*entry->wanted)) entry->wanted = nullptr;
+    auto message = entry->session.next(entry->lacks);
+    entry->session.take_out_sent(entry->lacks);
     return message;
   });
-}
-
-Status SessionsImpl::plan_everything() {
-  const SnapshotPtr snapshot = store_.snapshot();
-  ASSIGN_OR_RETURN(subscription_,
-                   store_.subscribe(snapshot->revision(), [this] { poke_planner(); }));
-  std::set<std::string> names;
-  for (const auto& node : snapshot->list<pb::Node>()) names.insert(node->metadata().name());
-  state_.with([&](State& state) {
-    for (const auto& [name, entry] : state.nodes) names.insert(name);
-  });
-  plan_nodes(*snapshot, names, snapshot->revision(), clock_.wall());
-  return {};
-}
-
-void SessionsImpl::poke_planner() {
-  {
-    std::lock_guard lock(wake_mutex_);
-    woken_ = true;
-  }
-  wake_.notify_one();
-}
-
-void SessionsImpl::follow(std::stop_token stop) {
-  while (!stop.stop_requested()) {
-    {
-      // Real time on purpose: only a safety net for retries, never part of a decision.
-      std::unique_lock lock(wake_mutex_);
-      wake_.wait_for(lock, stop, kTick, [&] { return woken_; });
-      woken_ = false;
-    }
-    plan_opened();
-    while (!stop.stop_requested() && plan_changes()) plan_opened();
-    retry_failed();
-    keep_pace();
-  }
-}
-
-// Tells all nodes when their number asks for another interval.
-void SessionsImpl::keep_pace() {
-  std::vector<std::pair<std::string, std::function<void()>>> told;
-  Duration interval{};
-  state_.with([&](State& state) {
-    if (!state.pace.update(static_cast<size_t>(state.connected))) return;
-    interval = state.pace.interval();
-    for (auto& [name, entry] : state.nodes) {
-      if (entry.stream_id == 0) continue;
-      entry.session.set_interval(interval);
-      told.emplace_back(name, entry.stream.poke);
-    }
-  });
-  if (told.empty()) return;
-  spdlog::info("sessions: {} nodes send a heartbeat every {} s from now on", told.size(),
-               interval / std::chrono::seconds(1));
-  for (const auto& [name, poke] : told) {
-    if (options_.on_interval) options_.on_interval(name, interval);
-    if (poke) poke();
-  }
-}
-
-// True when there may be more.
-bool SessionsImpl::plan_changes() {
-  auto changes = subscription_->next(kBatch);
-  if (!changes) {
-    spdlog::warn("sessions: plan everything again: {}", changes.error().text());
-    if (const auto again = plan_everything(); !again)
-      spdlog::error("sessions: {}", again.error().text());
-    return false;
-  }
-  if (changes->empty()) return false;
-  const SnapshotPtr snapshot = store_.snapshot();
-  const Change& first = changes->front();
-  plan_nodes(*snapshot, source_.affected(*snapshot, *changes), first.revision, first.time);
-  state_.with(
-      [&](State& state) { state.planned = std::max(state.planned, changes->back().revision); });
-  return true;
-}
-
-// Nodes that connected are planned as of now.
-void SessionsImpl::plan_opened() {
-  const std::set<std::string> names =
-      state_.with([](State& state) { return std::exchange(state.opened, {}); });
-  if (names.empty()) return;
-  const SnapshotPtr snapshot = store_.snapshot();
-  const Revision planned = state_.with([](const State& state) { return state.planned; });
-  plan_nodes(*snapshot, names, planned, clock_.wall());
-}
-
-void SessionsImpl::forget_node(const std::string& name) {
-  std::function<void(Error)> close;
-  state_.with([&](State& state) {
-    state.convergence.remove(name);
-    const auto at = state.nodes.find(name);
-    if (at == state.nodes.end()) return;
-    if (at->second.stream_id != 0) --state.connected;
-    close = std::move(at->second.stream.close);
-    state.nodes.erase(at);
-  });
-  if (close) close(Error(Code::kPermissionDenied, "the node was removed from the fleet"));
-}
-
-void SessionsImpl::plan_nodes(const Snapshot& snapshot, const std::set<std::string>& names,
-                              Revision since, WallTime time) {
-  std::unique_ptr<PlanSource::Planner> planner;
-  for (const std::string& name : names) {
-    const auto* node = snapshot.find<pb::Node>(name);
-    if (node == nullptr) {
-      forget_node(name);
-      continue;
-    }
-    // What a node that is away shall have is found out when it comes: nobody can be sent it, and
-    // the plans of a large fleet take more room than its model.
-    const bool connected = state_.with([&](State& state) {
-      NodeEntry& entry = state.nodes[name];
-      entry.joined = node->status().agent().has_join_time();
-      if (entry.stream_id != 0) return true;
-      state.convergence.forget(name);
-      return false;
-    });
-    if (!connected) continue;
-    if (planner == nullptr) planner = source_.planner(snapshot);
-    auto plan = std::make_shared<pb::PlanUpdate>(planner->plan(*node));
-    plan->set_revision(snapshot.revision());
-    std::function<void()> poke;
-    state_.with([&](State& state) {
-      NodeEntry& entry = state.nodes[name];
-      if (entry.stream_id == 0) return;
-      for (const auto& [section, hash] : plan->section_hashes())
-        state.convergence.want(name, section, hash, since, time);
-      entry.planned = true;
-      entry.wanted = entry.session.has(*plan) ? nullptr : std::move(plan);
-      if (entry.wanted != nullptr) poke = entry.stream.poke;
-    });
-    if (poke) poke();
-  }
-  state_.with([&](State& state) { state.planned = std::max(state.planned, since); });
-}
-
-void SessionsImpl::retry_failed() {
-  const MonoTime now = clock_.mono();
-  std::vector<std::function<void()>> pokes;
-  state_.with([&](State& state) {
-    for (auto& [name, entry] : state.nodes) {
-      if (entry.stream_id == 0 || !entry.session.retry(now)) continue;
-      if (entry.wanted != nullptr)
-        pokes.push_back(entry.stream.poke);
-      else
-        state.opened.insert(name);
-    }
-  });
-  for (const auto& poke : pokes) poke();
-  plan_opened();
 }
 
 bool SessionsImpl::converged(const std::string& node) const {
@@ -484,8 +281,8 @@ bool SessionsImpl::converged(const std::string& node) const {
   const Revision newest = snapshot->revision();
   const bool is_here = connected(node);
   if (is_here || !options_.report_of)
-    return state_.with([&](const State& state) {
-      return state.planned >= newest && state.convergence.converged(node);
+    return table_.with([&](const SessionTable& table) {
+      return table.planned >= newest && table.convergence.converged(node);
     });
   const auto* found = snapshot->find<pb::Node>(node);
   if (found == nullptr) return false;
@@ -497,16 +294,16 @@ bool SessionsImpl::converged(const std::string& node) const {
 
 std::vector<Convergence::Plane> SessionsImpl::convergence(Revision revision) const {
   std::set<std::string> elsewhere;
-  auto planes = state_.with([&](const State& state) {
-    auto planes = state.convergence.at(revision);
+  auto planes = table_.with([&](const SessionTable& table) {
+    auto planes = table.convergence.at(revision);
     for (auto& plane : planes) {
-      if (state.planned < revision) {
+      if (table.planned < revision) {
         plane.elapsed.reset();
         plane.waiting.insert(plane.waiting.begin(), {"", "being planned", 0});
       }
       for (auto& waiting : plane.waiting) {
-        const auto at = state.nodes.find(waiting.node);
-        if (at == state.nodes.end()) continue;
+        const auto at = table.nodes.find(waiting.node);
+        if (at == table.nodes.end()) continue;
         if (at->second.stream_id == 0) elsewhere.insert(waiting.node);
         if (!waiting.error.empty()) continue;
         waiting.error = !at->second.joined              ? "has not joined yet"
@@ -537,19 +334,19 @@ void SessionsImpl::ask_peers(Revision revision, const std::set<std::string>& els
       return false;
     });
     if (!plane.waiting.empty() || plane.elapsed) continue;
-    plane.elapsed = state_.with(
-        [&](const State& state) { return state.convergence.elapsed(plane.name, revision); });
+    plane.elapsed = table_.with(
+        [&](const SessionTable& table) { return table.convergence.elapsed(plane.name, revision); });
   }
 }
 
 std::string SessionsImpl::report() const {
   PeerReport report;
-  state_.with([&](const State& state) {
-    report.planned = state.planned;
-    for (const auto& plane : state.convergence.at(INT64_MAX))
+  table_.with([&](const SessionTable& table) {
+    report.planned = table.planned;
+    for (const auto& plane : table.convergence.at(INT64_MAX))
       for (const auto& waiting : plane.waiting) {
-        const auto at = state.nodes.find(waiting.node);
-        if (at == state.nodes.end() || at->second.stream_id == 0) continue;
+        const auto at = table.nodes.find(waiting.node);
+        if (at == table.nodes.end() || at->second.stream_id == 0) continue;
         report.truncated = report.waiting.size() == kReported;
         if (report.truncated) return;
         report.waiting.push_back({waiting.node, plane.name, waiting.since, waiting.error});

@@ -2,11 +2,26 @@
 
 #include <atomic>
 
-#include "base/text.h"
 #include "runtime/sessions/test_fleet.h"
 
 namespace frameworks {
 namespace {
+
+// Of a mesh whose name is long, what is told of a change is that it changed.
+class LabelMesh final : public PlanSection {
+ public:
+  explicit LabelMesh(pb::MeshSection mesh)
+      : PlanSection(section_hash(mesh)), mesh_(std::move(mesh)) {}
+  void put(pb::PlanUpdate& update) const override { *update.mutable_mesh() = mesh_; }
+  [[nodiscard]] bool is_base() const override { return mesh_.node().size() > 10; }
+  bool put_changes(const PlanSection& base, pb::PlanUpdate& update) const override {
+    update.mutable_mesh()->set_changes_since(base.hash());
+    return true;
+  }
+
+ private:
+  const pb::MeshSection mesh_;
+};
 
 // A node's mesh lists the clusters' labels "peer"; its firewall is the node's own label "rules".
 // Counts how often it was asked.
@@ -16,28 +31,30 @@ class LabelPlans final : public PlanSource {
   std::unique_ptr<Planner> planner(const Snapshot& snapshot) const override {
     return std::make_unique<LabelPlanner>(*this, snapshot);
   }
-  pb::PlanUpdate plan(const Snapshot& snapshot, const pb::Node& node) const {
+  NodePlan plan(const Snapshot& snapshot, const pb::Node& node, SectionSet sections) const {
     planned_.fetch_add(1);
-    pb::PlanUpdate out;
+    NodePlan out{snapshot.revision()};
+    pb::MeshSection mesh;
     std::string peers;
     for (const auto& cluster : snapshot.list<pb::Cluster>())
       if (cluster->metadata().labels().contains("peer"))
         peers += cluster->metadata().labels().at("peer") + " ";
-    out.mutable_mesh()->set_node(peers);
+    mesh.set_node(peers);
+    pb::FirewallSection firewall;
     const auto rules = node.metadata().labels().find("rules");
-    out.mutable_firewall()->set_ruleset(rules == node.metadata().labels().end() ? ""
-                                                                                : rules->second);
-    (*out.mutable_section_hashes())["mesh"] = sha256_hex(out.mesh().SerializeAsString());
-    (*out.mutable_section_hashes())["firewall"] = sha256_hex(out.firewall().SerializeAsString());
+    firewall.set_ruleset(rules == node.metadata().labels().end() ? "" : rules->second);
+    if (sections.test(0)) out.sections["mesh"] = std::make_shared<const LabelMesh>(std::move(mesh));
+    if (sections.test(1))
+      out.sections["firewall"] =
+          section_of(std::move(firewall), &pb::PlanUpdate::mutable_firewall);
     return out;
   }
-  std::set<std::string> affected(const Snapshot& after,
-                                 std::span<const Change> changes) const override {
-    std::set<std::string> out;
+  Affected affected(const Snapshot& after, std::span<const Change> changes) const override {
+    Affected out;
     for (const Change& change : changes) {
-      if (change.key.kind == "Node") out.insert(change.key.name);
+      if (change.key.kind == "Node") out[change.key.name].set();
       if (change.key.kind != "Cluster") continue;
-      for (const auto& node : after.list<pb::Node>()) out.insert(node->metadata().name());
+      for (const auto& node : after.list<pb::Node>()) out[node->metadata().name()].set(0);
     }
     return out;
   }
@@ -48,7 +65,9 @@ class LabelPlans final : public PlanSource {
    public:
     LabelPlanner(const LabelPlans& plans, const Snapshot& snapshot)
         : plans_(plans), snapshot_(snapshot) {}
-    pb::PlanUpdate plan(const pb::Node& node) override { return plans_.plan(snapshot_, node); }
+    NodePlan plan(const pb::Node& node, SectionSet sections) override {
+      return plans_.plan(snapshot_, node, sections);
+    }
 
    private:
     const LabelPlans& plans_;
@@ -151,6 +170,15 @@ class SessionsTest : public ::testing::Test {
     }));
   }
 
+  std::map<std::string, std::string> hashes_of(const std::string& node) {
+    const SnapshotPtr snapshot = store_->snapshot();
+    std::map<std::string, std::string> out;
+    for (const auto& [name, section] :
+         plans_.planner(*snapshot)->plan(*snapshot->find<pb::Node>(node)).sections)
+      out[name] = section->hash();
+    return out;
+  }
+
   ManualClock clock_;
   std::unique_ptr<Store> store_;
   LabelPlans plans_;
@@ -201,14 +229,76 @@ TEST_F(SessionsTest, SendsOnlyTheSectionThatChangedAndToNobodyElse) {
 
 TEST_F(SessionsTest, ANodeThatHasItsPlanIsSentNothing) {
   start();
-  const auto hashes =
-      plans_.plan(*store_->snapshot(), *store_->snapshot()->find<pb::Node>("a")).section_hashes();
   FakeAgent agent(*sessions_, "a");
-  ASSERT_TRUE(agent.send(hello({hashes.begin(), hashes.end()})));
+  ASSERT_TRUE(agent.send(hello(hashes_of("a"))));
   EXPECT_TRUE(agent.receive().has_welcome());
   settle();
   EXPECT_FALSE(agent.has_message());
   EXPECT_TRUE(signal_.wait([&] { return sessions_->converged("a"); }));
+}
+
+TEST_F(SessionsTest, PlansOnlyTheSectionsThatAChangeAffects) {
+  start();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(agent.send(hello()));
+  agent.receive();
+  ASSERT_TRUE(agent.send(ack(agent.receive_plan())));
+  // A node's own change may be in any section, a cluster's only in the mesh.
+  set_label<pb::Node>(*store_, "a", "rules", "drop");
+  ASSERT_TRUE(agent.send(ack(agent.receive_plan())));
+  set_label<pb::Cluster>(*store_, "core", "peer", "b");
+  const auto plan = agent.receive_plan();
+  EXPECT_EQ(plan.mesh().node(), "b ");
+  EXPECT_FALSE(plan.has_firewall());
+  ASSERT_TRUE(agent.send(ack(plan)));
+  EXPECT_TRUE(signal_.wait([&] { return sessions_->converged("a"); }));
+}
+
+TEST_F(SessionsTest, TellsWhatChangedSinceWhatTheNodeHas) {
+  set_label<pb::Cluster>(*store_, "core", "peer", "first of all peers");
+  start();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(agent.send(hello(hashes_of("a"))));  // it has it from before
+  agent.receive();
+  settle();
+  for (const char* peer : {"second of all peers", "third of all peers"}) {
+    const std::string before = hashes_of("a").at("mesh");
+    set_label<pb::Cluster>(*store_, "core", "peer", peer);
+    const auto plan = agent.receive_plan();  // also while the one before is unanswered
+    EXPECT_EQ(plan.mesh().changes_since(), before);
+    EXPECT_EQ(plan.section_hashes().at("mesh"), hashes_of("a").at("mesh"));
+  }
+}
+
+TEST_F(SessionsTest, ANodeThatCannotUseChangesIsSentTheWholeAtOnce) {
+  options_.retry = std::chrono::hours(1);
+  set_label<pb::Cluster>(*store_, "core", "peer", "first of all peers");
+  start();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(agent.send(hello()));
+  agent.receive();
+  ASSERT_TRUE(agent.send(ack(agent.receive_plan())));
+  set_label<pb::Cluster>(*store_, "core", "peer", "second of all peers");
+  const auto changes = agent.receive_plan();
+  ASSERT_FALSE(changes.mesh().changes_since().empty());
+  ASSERT_TRUE(agent.send(ack(changes, "not in force here")));
+  const auto whole = agent.receive_plan();
+  EXPECT_EQ(whole.mesh().node(), "second of all peers ");
+  ASSERT_TRUE(agent.send(ack(whole)));
+  EXPECT_TRUE(signal_.wait([&] { return sessions_->converged("a"); }));
+}
+
+TEST_F(SessionsTest, ANodeThatSaysItHasSomethingElseIsSentTheWhole) {
+  set_label<pb::Cluster>(*store_, "core", "peer", "first of all peers");
+  start();
+  FakeAgent agent(*sessions_, "a");
+  ASSERT_TRUE(agent.send(hello()));
+  agent.receive();
+  ASSERT_TRUE(agent.send(ack(agent.receive_plan())));
+  ASSERT_TRUE(agent.send(hello({{"mesh", "another"}})));
+  agent.receive();
+  const auto plan = agent.receive_plan();
+  EXPECT_EQ(plan.mesh().node(), "first of all peers ");
 }
 
 TEST_F(SessionsTest, ChangesCoalesceForASlowNode) {
