@@ -55,6 +55,7 @@ class AgentStream final : public grpc::ServerBidiReactor<pb::AgentMessage, pb::S
     {
       std::lock_guard lock(mutex_);
       writing_ = false;
+      out_.Clear();  // a quiet node's last plan is nobody's any more
     }
     pump();
   }
