@@ -152,6 +152,7 @@ class Agents {
   void settle(size_t count) {
     const auto end = Clock::now() + std::chrono::minutes(5);
     while (planned_ < count) {
+      beat();
       loop_.turn(std::chrono::milliseconds(20));
       while (planned_ < all_.size() && all_[planned_]->has_plan()) ++planned_;
       if (Clock::now() > end) fail(fmt::format("only {} agents have their plans", planned_));

@@ -17,6 +17,7 @@
 #include "machine/certificates/authority.h"
 #include "server/grpc_acceptor.h"
 #include "server/grpc_status.h"
+#include "server/grpc_thrift.h"
 #include "server/taken_back.h"
 
 namespace frameworks {
@@ -26,6 +27,8 @@ namespace {
 constexpr std::chrono::seconds kStopGrace{1};
 // How long a connection may take to say who it is.
 constexpr int kHandshakeMs = 10'000;
+constexpr int kQuietRead = 1 << 10;
+constexpr int kTlsFrame = 4 << 10;
 
 bool parse(grpc::ByteBuffer& bytes, Message& message) {
   grpc::ProtoBufferReader reader(&bytes);
@@ -328,6 +331,7 @@ class Transport final : public GrpcTransport {
     grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
     tls.pem_root_certs = identity.ca_pem;
     tls.pem_key_cert_pairs.push_back({identity.key_pem, identity.certificate_pem});
+    make_grpc_thrifty();
     grpc::ServerBuilder builder;
     auto listening = GrpcAcceptor::listen(address, {limits.connections, limits.per_address});
     if (!listening) return listening.error().with_context("gRPC");
@@ -343,6 +347,9 @@ class Transport final : public GrpcTransport {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_streams_per_connection);
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
     builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);  // nobody can ask for it here
+    // What a connection keeps at hand while it is quiet; reads grow with what comes.
+    builder.AddChannelArgument(GRPC_ARG_TCP_READ_CHUNK_SIZE, kQuietRead);
+    builder.AddChannelArgument(GRPC_ARG_TSI_MAX_FRAME_SIZE, kTlsFrame);
     // Connections of machines that lost power say nothing any more: ask, and forget them.
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
