@@ -1,5 +1,5 @@
-// 10,000 agents on the real server: memory and processor while they are quiet, and how long a change
-// of one node takes to all of its peers.
+// 10,000 agents on the real server: memory and processor while they are quiet, and how long a
+// change of one node takes to all of its peers.
 //
 // The agents are simulated in this process, a TLS connection with a certificate of its own each,
 // with the agent's own messages; they take their plans, acknowledge them and send heartbeats. They
@@ -27,7 +27,9 @@ constexpr const char* kSession = "/frameworks.v1.Agents/Session";
 }
 
 std::string source_of(int number) { return fmt::format("127.0.0.{}", 2 + number % 50); }
-std::string key_of(int number, int version) { return fmt::format("{:010}{:033}=", version, number); }
+std::string key_of(int number, int version) {
+  return fmt::format("{:010}{:033}=", version, number);
+}
 
 class Agent {
  public:

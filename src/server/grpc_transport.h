@@ -35,8 +35,8 @@ struct GrpcLimits {
   int max_streams_per_connection = 256;
   int max_calls = 4096;     // of operators, at once
   int max_streams = 16384;  // of watchers
-  // Of all connections' buffers and calls. Beyond it gRPC ends streams, so that it must be enough for
-  // as many agents as there may be connections: a quiet one takes some 30 KB.
+  // Of all connections' buffers and calls. Beyond it gRPC ends streams, so that it must be enough
+  // for as many agents as there may be connections: a quiet one takes some 30 KB.
   size_t memory_bytes = 1 << 30;
   int connections = 16'384;
   int per_address = 16'384;

@@ -114,7 +114,9 @@ class SharedPlanner final : public PlanSource::Planner {
 
 }  // namespace
 
-std::vector<std::string> NodePlans::sections() const { return {kSections.begin(), kSections.end()}; }
+std::vector<std::string> NodePlans::sections() const {
+  return {kSections.begin(), kSections.end()};
+}
 
 std::unique_ptr<PlanSource::Planner> NodePlans::planner(const Snapshot& snapshot) const {
   return std::make_unique<SharedPlanner>(snapshot, peers_);

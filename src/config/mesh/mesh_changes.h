@@ -1,5 +1,5 @@
-// What is told of a large mesh section when few of its peers changed. Both ends use this: the server
-// that tells, and the agent that puts it together with the section it has. Pure.
+// What is told of a large mesh section when few of its peers changed. Both ends use this: the
+// server that tells, and the agent that puts it together with the section it has. Pure.
 //
 // A peer is known by its public key: one with a new key is one that went and one that came.
 #pragma once

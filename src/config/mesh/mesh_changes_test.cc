@@ -104,8 +104,8 @@ TEST(MeshChanges, SayOnlyWhoChangedCameAndWent) {
 
 TEST(MeshChanges, ThatAreManyAreToldAsTheWhole) {
   KnownPeers known;
-  EXPECT_FALSE(mesh_changes(plan(star(4), "core-1", known), "base",
-                            plan(star(20), "core-1", known)));
+  EXPECT_FALSE(
+      mesh_changes(plan(star(4), "core-1", known), "base", plan(star(20), "core-1", known)));
 }
 
 TEST(MeshChanges, OfAnotherSectionAreRefused) {

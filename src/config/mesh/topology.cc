@@ -145,8 +145,7 @@ NodePtr MeshTopology::relay(const pb::Cluster& from, const pb::Cluster& to) cons
   return relay_between_edges(from, to);
 }
 
-std::map<std::string, std::vector<ClusterPtr>> MeshTopology::routes(
-    const pb::Cluster& own) const {
+std::map<std::string, std::vector<ClusterPtr>> MeshTopology::routes(const pb::Cluster& own) const {
   std::map<std::string, std::vector<ClusterPtr>> out;
   for (const ClusterPtr& other : clusters_)
     if (const NodePtr through = relay(own, *other); through != nullptr)

@@ -108,9 +108,9 @@ void NodeSession::take_out_sent(NodePlan& wanted) {
 }
 
 std::map<std::string, NodeSession::Sent> NodeSession::answered(const pb::PlanAck& ack) {
-  const auto at =
-      std::find_if(in_flight_.begin(), in_flight_.end(),
-                   [&](const Flight& flight) { return flight.revision == ack.revision(); });
+  const auto at = std::find_if(in_flight_.begin(), in_flight_.end(), [&](const Flight& flight) {
+    return flight.revision == ack.revision();
+  });
   if (at == in_flight_.end()) return {};
   auto sections = std::move(at->sections);
   in_flight_.erase(at);

@@ -45,8 +45,7 @@ class LabelPlans final : public PlanSource {
     firewall.set_ruleset(rules == node.metadata().labels().end() ? "" : rules->second);
     if (sections.test(0)) out.sections["mesh"] = std::make_shared<const LabelMesh>(std::move(mesh));
     if (sections.test(1))
-      out.sections["firewall"] =
-          section_of(std::move(firewall), &pb::PlanUpdate::mutable_firewall);
+      out.sections["firewall"] = section_of(std::move(firewall), &pb::PlanUpdate::mutable_firewall);
     return out;
   }
   Affected affected(const Snapshot& after, std::span<const Change> changes) const override {
