@@ -17,8 +17,8 @@
 #include "machine/certificates/authority.h"
 #include "server/grpc_acceptor.h"
 #include "server/grpc_status.h"
-#include "server/grpc_thrift.h"
 #include "server/taken_back.h"
+#include "server/tls_buffers.h"
 
 namespace frameworks {
 namespace {
@@ -331,7 +331,7 @@ class Transport final : public GrpcTransport {
     grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
     tls.pem_root_certs = identity.ca_pem;
     tls.pem_key_cert_pairs.push_back({identity.key_pem, identity.certificate_pem});
-    make_grpc_thrifty();
+    release_quiet_tls_buffers();
     grpc::ServerBuilder builder;
     auto listening = GrpcAcceptor::listen(address, {limits.connections, limits.per_address});
     if (!listening) return listening.error().with_context("gRPC");
