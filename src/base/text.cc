@@ -86,12 +86,18 @@ std::string random_bytes(size_t count) {
 }
 
 std::string new_uuid() {
-  std::string bytes = random_bytes(16);
+  // Asking for few bytes costs as much as asking for many.
+  constexpr size_t kBytes = 16;
+  thread_local std::string pool;
+  if (pool.empty()) pool = random_bytes(64 * kBytes);
+  std::string bytes = pool.substr(pool.size() - kBytes);
+  pool.resize(pool.size() - kBytes);
   bytes[6] = static_cast<char>((bytes[6] & 0x0f) | 0x40);
   bytes[8] = static_cast<char>((bytes[8] & 0x3f) | 0x80);
-  const std::string hex = hex_encode(bytes);
-  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4),
-                     hex.substr(16, 4), hex.substr(20));
+  std::string out = hex_encode(bytes);
+  out.reserve(36);
+  for (const size_t at : {8, 13, 18, 23}) out.insert(at, 1, '-');
+  return out;
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {

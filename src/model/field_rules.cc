@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <map>
 
 #include "frameworks/v1/options.pb.h"
 #include "model/json.h"
+#include "model/registry.h"
 #include "model/rules.h"
 #include "model/snapshot.h"
 #include "model/tree.h"
@@ -79,42 +81,110 @@ std::string being_deleted(const std::string& kind, const std::string& name) {
                      name);
 }
 
+// What there is to check of a field; fields without anything are left out.
+struct FieldCheck {
+  const FieldDescriptor* field = nullptr;
+  const pb::FieldRules* rules = nullptr;
+  const Kind* target = nullptr;      // of a reference
+  std::vector<FieldCheck> inside{};  // of a message
+};
+
+bool checks_value(const FieldDescriptor& field) {
+  const pb::FieldRules& rules = rules_of(field);
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_ENUM:
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return true;
+    case FieldDescriptor::CPPTYPE_STRING:
+      return rules.format() != pb::FORMAT_ANY || !rules.reference().empty();
+    default:
+      return is_number(field) && (rules.min() != 0 || rules.max() != 0);
+  }
+}
+
+std::vector<FieldCheck> checks_of(const Descriptor& type) {
+  std::vector<FieldCheck> out;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    FieldCheck check{&field, &rules_of(field), find_kind(rules_of(field).reference())};
+    if (!is_opaque(field)) check.inside = checks_of(*field.message_type());
+    const bool value = !field.is_map() && checks_value(field);
+    if (value || check.rules->required() || check.rules->immutable() || !check.inside.empty())
+      out.push_back(std::move(check));
+  }
+  return out;
+}
+
+// Of the metadata of all kinds, and of the spec of each.
+struct KindChecks {
+  std::vector<FieldCheck> metadata = checks_of(*pb::Metadata::descriptor());
+  std::map<const Kind*, std::vector<FieldCheck>> specs;
+  KindChecks() {
+    for (const Kind& kind : all_kinds())
+      specs[&kind] = checks_of(*kind.descriptor->FindFieldByName("spec")->message_type());
+  }
+};
+
+// Where a field stands; a text only where it is told.
+struct Path {
+  const Path* parent = nullptr;
+  std::string_view name;
+  int index = -1;  // in a list
+  [[nodiscard]] std::string text() const {
+    std::string out = parent == nullptr ? std::string(name) : field_path(parent->text(), name);
+    if (index >= 0) out += fmt::format("[{}]", index);
+    return out;
+  }
+};
+
+// Of single texts and words, which is what most fields that cannot change are.
+bool is_same(const Message& a, const Message& b, const FieldDescriptor& field) {
+  if (field.is_repeated()) return false;
+  std::string room_a, room_b;
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING)
+    return a.GetReflection()->GetStringReference(a, &field, &room_a) ==
+           b.GetReflection()->GetStringReference(b, &field, &room_b);
+  return field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
+         a.GetReflection()->GetEnumValue(a, &field) == b.GetReflection()->GetEnumValue(b, &field);
+}
+
 class Checker {
  public:
   // `before`: the whole resource as it was; may be null.
   Checker(Validation& out, const Message* before) : out_(out), before_(before) {}
 
-  void message(const Message& message, const Message* before, const std::string& path) {
-    const Descriptor& type = *message.GetDescriptor();
-    for (int i = 0; i < type.field_count(); ++i) field(message, before, *type.field(i), path);
+  void message(const std::vector<FieldCheck>& checks, const Message& message, const Message* before,
+               const Path& path) {
+    for (const FieldCheck& check : checks) field(check, message, before, path);
   }
 
  private:
-  void field(const Message& message, const Message* before, const FieldDescriptor& field,
-             const std::string& parent) {
+  void field(const FieldCheck& check, const Message& message, const Message* before,
+             const Path& parent) {
+    const FieldDescriptor& field = *check.field;
     const Reflection& reflection = *message.GetReflection();
-    const pb::FieldRules& rules = rules_of(field);
-    const std::string path = field_path(parent, field.json_name());
+    const Path path{&parent, field.json_name()};
     const bool set = field.is_repeated() ? reflection.FieldSize(message, &field) > 0
                                          : reflection.HasField(message, &field);
-    if (rules.immutable() && before != nullptr) immutable(message, *before, field, path);
+    if (check.rules->immutable() && before != nullptr) immutable(message, *before, field, path);
     if (!set) {
-      if (rules.required()) out_.fail(path, required(field));
+      if (check.rules->required()) out_.fail(path.text(), required(field));
       return;
     }
     if (field.is_map()) return;
     if (!field.is_repeated()) {
-      value(message, field, -1, path);
-      if (!is_opaque(field))
-        this->message(reflection.GetMessage(message, &field),
+      value(check, message, -1, path);
+      if (!check.inside.empty())
+        this->message(check.inside, reflection.GetMessage(message, &field),
                       before == nullptr ? nullptr : &reflection.GetMessage(*before, &field), path);
       return;
     }
     for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
-      const std::string at = fmt::format("{}[{}]", path, i);
-      value(message, field, i, at);
-      if (!is_opaque(field))
-        this->message(reflection.GetRepeatedMessage(message, &field, i), nullptr, at);
+      const Path at{&parent, field.json_name(), i};
+      value(check, message, i, at);
+      if (!check.inside.empty())
+        this->message(check.inside, reflection.GetRepeatedMessage(message, &field, i), nullptr, at);
     }
   }
 
@@ -127,64 +197,69 @@ class Checker {
   }
 
   void immutable(const Message& message, const Message& before, const FieldDescriptor& field,
-                 const std::string& path) {
+                 const Path& path) {
+    if (is_same(message, before, field)) return;
     const std::string now = text_of(message, field);
     const std::string then = text_of(before, field);
     if (now == then) return;
     const auto shown = [](const std::string& text) { return text.empty() ? "nothing" : text; };
-    out_.fail(path,
+    out_.fail(path.text(),
               fmt::format("cannot change from {} to {}: delete the resource and create it anew",
                           shown(then), shown(now)));
   }
 
   // One value, of a list where `i` is not negative.
-  void value(const Message& message, const FieldDescriptor& field, int i, const std::string& path) {
+  void value(const FieldCheck& check, const Message& message, int i, const Path& path) {
+    const FieldDescriptor& field = *check.field;
     const Reflection& reflection = *message.GetReflection();
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
-      const std::string text = i >= 0 ? reflection.GetRepeatedString(message, &field, i)
-                                      : reflection.GetString(message, &field);
-      string(text, rules_of(field), path);
+      std::string room;
+      string(i >= 0 ? reflection.GetRepeatedStringReference(message, &field, i, &room)
+                    : reflection.GetStringReference(message, &field, &room),
+             check, path);
     } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
       const int number = i >= 0 ? reflection.GetRepeatedEnumValue(message, &field, i)
                                 : reflection.GetEnumValue(message, &field);
       const auto* known = field.enum_type()->FindValueByNumber(number);
       if (known == nullptr || number == 0)
-        out_.fail(path,
+        out_.fail(path.text(),
                   fmt::format("{} is unknown: use {}", number, enum_words(*field.enum_type())));
     } else if (is_number(field)) {
-      range(number_of(message, field, i), rules_of(field), path);
+      range(number_of(message, field, i), *check.rules, path);
     }
   }
 
-  void string(const std::string& text, const pb::FieldRules& rules, const std::string& path) {
-    if (const auto problem = format_problem(rules.format(), text)) return out_.fail(path, *problem);
-    if (rules.reference().empty()) return;
-    const Resource* named = out_.snapshot().find(ResourceKey{rules.reference(), {}, text});
+  void string(const std::string& text, const FieldCheck& check, const Path& path) {
+    if (const auto problem = format_problem(check.rules->format(), text))
+      return out_.fail(path.text(), *problem);
+    const std::string& kind = check.rules->reference();
+    if (kind.empty()) return;
+    const Resource* named =
+        check.target == nullptr ? nullptr : out_.snapshot().find(*check.target, {}, text);
     if (named == nullptr)
-      out_.fail(path, fmt::format("{} \"{}\" does not exist: create it, or correct the name",
-                                  rules.reference(), text));
+      out_.fail(path.text(), fmt::format("{} \"{}\" does not exist: create it, or correct the name",
+                                         kind, text));
     // What was there before stays until it is deleted in its turn.
-    if (named != nullptr && named->metadata().has_delete_time() &&
-        !referred_before(rules.reference(), text))
-      out_.fail(path, being_deleted(rules.reference(), text));
+    if (named != nullptr && named->metadata().has_delete_time() && !referred_before(kind, text))
+      out_.fail(path.text(), being_deleted(kind, text));
   }
 
   bool referred_before(const std::string& kind, const std::string& name) const {
     bool found = false;
     if (before_ != nullptr)
-      for_each_reference(*before_, [&](const std::string&, const std::string& target,
-                                       const std::string& value) {
-        found |= target == kind && value == name;
-      });
+      for_each_reference(
+          *before_, [&](const std::string&, const std::string& target, const std::string& value) {
+            found |= target == kind && value == name;
+          });
     return found;
   }
 
-  void range(double number, const pb::FieldRules& rules, const std::string& path) {
-    if (!std::isfinite(number)) return out_.fail(path, "is not a finite number: change it");
+  void range(double number, const pb::FieldRules& rules, const Path& path) {
+    if (!std::isfinite(number)) return out_.fail(path.text(), "is not a finite number: change it");
     if (rules.min() == 0 && rules.max() == 0) return;
     if (number < rules.min() || number > rules.max())
-      out_.fail(path, fmt::format("{:.15g} is out of range: use {:.15g} to {:.15g}", number,
-                                  rules.min(), rules.max()));
+      out_.fail(path.text(), fmt::format("{:.15g} is out of range: use {:.15g} to {:.15g}", number,
+                                         rules.min(), rules.max()));
   }
 
   Validation& out_;
@@ -271,12 +346,14 @@ void check_labels(const pb::Metadata& metadata, Validation& out) {
 
 void check_field_rules(const Resource& resource, const Message* before, Validation& out) {
   const Message& message = resource.message();
+  static const KindChecks checks;
   const auto* spec = resource.kind().descriptor->FindFieldByName("spec");
   Checker checker(out, before);
-  checker.message(resource.metadata(), nullptr, "metadata");
+  checker.message(checks.metadata, resource.metadata(), nullptr, {nullptr, "metadata"});
   const Reflection& reflection = *message.GetReflection();
-  checker.message(reflection.GetMessage(message, spec),
-                  before == nullptr ? nullptr : &reflection.GetMessage(*before, spec), "spec");
+  checker.message(checks.specs.at(&resource.kind()), reflection.GetMessage(message, spec),
+                  before == nullptr ? nullptr : &reflection.GetMessage(*before, spec),
+                  {nullptr, "spec"});
   check_tenant(resource, before, out);
   check_uid(resource.metadata(), out);
   check_labels(resource.metadata(), out);

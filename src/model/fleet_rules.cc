@@ -77,8 +77,9 @@ void check_delays(FleetCheck& check) {
 std::set<std::string> resized_clusters(const FleetCheck& check) {
   std::set<std::string> out;
   for (const ResourceKey& key : check.changed) {
-    const Resource* resource = check.fleet.find(key);
     if (key.kind == "Cluster") out.insert(key.name);
+    const bool counts = key.kind == "MachinePool" || key.kind == "Node";
+    const Resource* resource = counts ? check.fleet.find(key) : nullptr;
     if (resource == nullptr) continue;
     if (key.kind == "MachinePool") out.insert(resource->as<pb::MachinePool>().spec().cluster());
     if (key.kind == "Node") out.insert(resource->as<pb::Node>().spec().cluster());
@@ -253,8 +254,8 @@ void check_removals(FleetCheck& check) {
   constexpr size_t kNamed = 3;
   std::map<std::pair<std::string, std::string>, std::vector<std::string>> users;
   std::set<std::string> kinds;
-  for (const ResourceKey& key : check.changed) {
-    if (check.fleet.find(key) != nullptr || !key.tenant.empty()) continue;
+  for (const ResourceKey& key : check.removed) {
+    if (!key.tenant.empty()) continue;
     users[{key.kind, key.name}];
     kinds.insert(key.kind);
     if (key.kind != "Tenant") continue;

@@ -13,6 +13,7 @@ namespace frameworks {
 struct FleetCheck {
   const Snapshot& fleet;
   std::set<ResourceKey> changed;
+  std::vector<ResourceKey> removed{};  // of these
   std::vector<Violation> violations{};
 
   [[nodiscard]] bool touches(std::string_view kind) const {

@@ -42,6 +42,8 @@ const Kind* find_kind(std::string_view name) {
     }
     return out;
   }();
+  for (const Kind& kind : all_kinds())
+    if (kind.name == name) return &kind;
   const auto found = kByName.find(to_lower(name));
   return found == kByName.end() ? nullptr : found->second;
 }

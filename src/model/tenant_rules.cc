@@ -72,7 +72,9 @@ std::map<std::string, std::string> touched_owners(const FleetCheck& check) {
       out[cluster->spec().owner()] = object;
   };
   for (const ResourceKey& key : check.changed) {
-    const Resource* resource = check.fleet.find(key);
+    const bool counts = key.kind == "Tenant" || key.kind == "Cluster" ||
+                        key.kind == "MachinePool" || key.kind == "Node";
+    const Resource* resource = counts ? check.fleet.find(key) : nullptr;
     if (resource == nullptr) continue;
     if (key.kind == "Tenant") out.try_emplace(key.name, key.text());
     if (key.kind == "Cluster") add_cluster(key.name, key.text());

@@ -11,19 +11,25 @@ namespace {
 void check_resource(const Resource& resource, const Snapshot& after, const Snapshot* before,
                     std::vector<Violation>& out) {
   const Resource* old = before == nullptr ? nullptr : before->find(resource.key());
-  Validation validation(after, resource.key().text());
+  Validation validation(after, {});
   check_field_rules(resource, old == nullptr ? nullptr : &old->message(), validation);
   if (resource.kind().validate) resource.kind().validate(resource.message(), validation);
-  std::move(validation.violations().begin(), validation.violations().end(),
-            std::back_inserter(out));
+  for (Violation& violation : validation.violations()) {
+    violation.object = resource.key().text();
+    out.push_back(std::move(violation));
+  }
 }
 
 std::vector<Violation> violations_of(const Snapshot& after, std::span<const ResourceKey> changed,
                                      const Snapshot* before) {
   FleetCheck check{after, {changed.begin(), changed.end()}};
-  for (const ResourceKey& key : check.changed)
-    if (const Resource* resource = after.find(key))
+  for (const ResourceKey& key : check.changed) {
+    const Resource* resource = after.find(key);
+    if (resource == nullptr)
+      check.removed.push_back(key);
+    else
       check_resource(*resource, after, before, check.violations);
+  }
   check_ranges(check);
   check_ports(check);
   check_dependencies(check);

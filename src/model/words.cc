@@ -46,4 +46,14 @@ std::string enum_words(const google::protobuf::EnumDescriptor& type) {
   return out;
 }
 
+Words::Words(const google::protobuf::EnumDescriptor& type) {
+  for (int i = 0; i < type.value_count(); ++i)
+    words_.emplace(type.value(i)->number(), enum_word(*type.value(i)));
+}
+
+std::string Words::of(int value) const {
+  const auto found = words_.find(value);
+  return found == words_.end() ? std::to_string(value) : found->second;
+}
+
 }  // namespace frameworks

@@ -4,6 +4,7 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/generated_enum_reflection.h>
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -20,11 +21,22 @@ const google::protobuf::EnumValueDescriptor* find_enum(const google::protobuf::E
 // Every word of the enumeration: "central, regional, edge".
 std::string enum_words(const google::protobuf::EnumDescriptor& type);
 
+// The words of an enumeration, made once.
+class Words {
+ public:
+  explicit Words(const google::protobuf::EnumDescriptor& type);
+  // The number for a value that this program does not know.
+  [[nodiscard]] std::string of(int value) const;
+
+ private:
+  std::map<int, std::string> words_;
+};
+
 // enum_word() of a generated value; the number for one that this program does not know.
 template <typename E>
 std::string word(E value) {
-  const auto* found = google::protobuf::GetEnumDescriptor<E>()->FindValueByNumber(value);
-  return found == nullptr ? std::to_string(static_cast<int>(value)) : enum_word(*found);
+  static const Words words(*google::protobuf::GetEnumDescriptor<E>());
+  return words.of(value);
 }
 
 }  // namespace frameworks
