@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
@@ -50,6 +51,53 @@ TEST(Kinds, ComeAfterThoseTheyReference) {
   EXPECT_LT(place("Cluster"), place("Grant"));
   EXPECT_LT(place("MachinePool"), place("Node"));
   EXPECT_LT(place("Service"), place("Instance"));
+}
+
+// Long streams are parsed in parts, one a processor: nobody sees that.
+class LongFile : public testing::Test {
+ protected:
+  static constexpr int kCount = 4000;
+  static constexpr int kLines = 7;  // of a document
+  static std::string document(int i) {
+    return fmt::format(
+        "---\napiVersion: frameworks/v1\nkind: Tenant\nmetadata: {{name: t-{}}}\nspec:\n"
+        "  displayName: |\n    --- {}\n",
+        i, i);
+  }
+  static std::string stream() {
+    std::string out;
+    for (int i = 0; i < kCount; ++i) out += document(i);
+    return out;
+  }
+};
+
+TEST_F(LongFile, HasAllItsDocumentsInOrderAndOnTheirLines) {
+  const Reading reading = read_documents(stream(), "long.yaml");
+  EXPECT_TRUE(reading.violations.empty()) << reading.violations[0].text();
+  ASSERT_EQ(reading.documents.size(), static_cast<size_t>(kCount));
+  for (int i = 0; i < kCount; ++i) {
+    const Document& document = reading.documents[static_cast<size_t>(i)];
+    ASSERT_EQ(document.resource.name(), fmt::format("t-{}", i));
+    ASSERT_EQ(document.line, i * kLines + 2);
+    ASSERT_EQ(document.lines->find("spec.displayName"), i * kLines + 6);
+  }
+}
+
+// A directive is for the documents after it: such a stream is one part.
+TEST_F(LongFile, TellsItsErrorsAsOneThatIsParsedInOnePart) {
+  for (const int bad : {-1, 1, kCount / 2, kCount - 2}) {
+    std::string text;
+    for (int i = 0; i < kCount; ++i) text += i == bad ? "---\n[\n" : document(i);
+    const Reading reading = read_documents(text, "long.yaml");
+    const Reading whole = read_documents("%YAML 1.2\n" + text, "long.yaml");
+    EXPECT_EQ(reading.documents.size(), static_cast<size_t>(bad < 0 ? kCount : bad));
+    EXPECT_EQ(whole.documents.size(), reading.documents.size());
+    ASSERT_EQ(reading.violations.size(), bad < 0 ? 0U : 1U);
+    ASSERT_EQ(whole.violations.size(), reading.violations.size());
+    if (bad < 0) continue;
+    EXPECT_EQ(reading.violations[0].line + 1, whole.violations[0].line);
+    EXPECT_EQ(reading.violations[0].message, whole.violations[0].message);
+  }
 }
 
 TEST(Defaults, AreFilledOnceAndStay) {
@@ -208,14 +256,15 @@ std::string text_of(const Resource& before, const Resource& after) {
 }
 
 TEST(Delta, KeepsOnlyWhatDiffers) {
-  const Resource before =
-      only_document(
-          "apiVersion: frameworks/v1\nkind: Service\nmetadata: {name: a, labels: {x: '1', y: '2'}}\n"
-          "spec: {role: a, ports: [{name: http, port: 80}], dependsOn: [b]}\n")
-          .resource;
+  const Resource before = only_document(
+                              "apiVersion: frameworks/v1\nkind: Service\nmetadata: {name: a, "
+                              "labels: {x: '1', y: '2'}}\n"
+                              "spec: {role: a, ports: [{name: http, port: 80}], dependsOn: [b]}\n")
+                              .resource;
   const Resource after =
       only_document(
-          "apiVersion: frameworks/v1\nkind: Service\nmetadata: {name: a, labels: {x: '3', y: '2'}}\n"
+          "apiVersion: frameworks/v1\nkind: Service\nmetadata: {name: a, labels: {x: '3', y: "
+          "'2'}}\n"
           "spec: {role: a, ports: [{name: http, port: 80}], dependsOn: [b, c]}\n")
           .resource;
   EXPECT_EQ(text_of(before, after),

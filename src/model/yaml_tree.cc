@@ -5,11 +5,15 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <future>
 #include <istream>
+#include <iterator>
 #include <map>
 #include <streambuf>
+#include <thread>
 
 namespace frameworks {
 namespace {
@@ -67,7 +71,9 @@ size_t count_nodes(const Tree& tree) {
 // rest is still read.
 class TreeBuilder final : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(std::vector<Violation>& violations) : violations_(violations) {}
+  // `line`: how many lines stand before the text that is parsed.
+  TreeBuilder(int line, std::vector<Violation>& violations)
+      : before_(line), violations_(violations) {}
 
   bool empty() const { return !complete_; }
   Tree take() { return std::move(root_); }
@@ -130,7 +136,7 @@ class TreeBuilder final : public YAML::EventHandler {
     size_t size = 0;
   };
 
-  static int line_of(const YAML::Mark& mark) { return mark.line + 1; }
+  [[nodiscard]] int line_of(const YAML::Mark& mark) const { return before_ + mark.line + 1; }
 
   void fail(const YAML::Mark& mark, std::string message) {
     violations_.push_back({{}, line_of(mark), {}, {}, std::move(message)});
@@ -200,6 +206,7 @@ class TreeBuilder final : public YAML::EventHandler {
     parent.tree.members.push_back({std::move(parent.key), std::move(value), parent.key_line});
   }
 
+  const int before_;
   std::vector<Violation>& violations_;
   std::vector<Frame> stack_;
   std::map<YAML::anchor_t, Anchored> anchors_;
@@ -218,17 +225,22 @@ class ViewBuffer final : public std::streambuf {
   }
 };
 
-}  // namespace
+// Documents of a stream, and how many lines stand before them.
+struct Part {
+  std::string_view text;
+  int line = 0;
+};
 
-YamlStream parse_yaml(std::string_view text) {
+YamlStream parse_part(const Part& part) {
   YamlStream out;
-  ViewBuffer buffer(text);
+  ViewBuffer buffer(part.text);
   std::istream stream(&buffer);
   try {
     YAML::Parser parser(stream);
-    // Before a stray "," the parser finds an empty document without an end; a real one takes "---\n".
-    for (size_t left = text.size() / 4 + 2;; --left) {
-      TreeBuilder builder(out.violations);
+    // Before a stray "," the parser finds an empty document without an end; a real one takes
+    // "---\n".
+    for (size_t left = part.text.size() / 4 + 2;; --left) {
+      TreeBuilder builder(part.line, out.violations);
       if (!parser.HandleNextDocument(builder)) break;
       if (left == 0) {
         out.violations.push_back({{}, 1, {}, {}, "not YAML: it goes on where no document begins"});
@@ -246,6 +258,55 @@ YamlStream parse_yaml(std::string_view text) {
          fmt::format("not YAML: {} (column {})", error.msg, error.mark.column + 1)});
   }
   return out;
+}
+
+// The next "---" line from `at` on.
+size_t find_document(std::string_view text, size_t at) {
+  constexpr std::string_view kMark = "\n---";
+  for (; (at = text.find(kMark, at)) != std::string_view::npos; at += kMark.size()) {
+    const size_t end = at + kMark.size();
+    if (end == text.size() || text[end] == '\n' || text[end] == ' ') return at + 1;
+  }
+  return at;
+}
+
+// A long stream in parts that can be parsed by themselves, one for each processor. Directives
+// belong to documents after them: then it is one part.
+std::vector<Part> parts_of(std::string_view text) {
+  constexpr size_t kLong = 1 << 17;
+  constexpr unsigned kMostParts = 4;
+  std::vector<Part> out{{text}};
+  if (text.size() < kLong || text.front() == '%' || text.find("\n%") != std::string_view::npos)
+    return out;
+  const size_t count = std::clamp(std::thread::hardware_concurrency(), 1U, kMostParts);
+  for (size_t left = count - 1; left > 0; --left) {
+    const Part rest = out.back();
+    const size_t cut = find_document(rest.text, rest.text.size() / (left + 1));
+    if (cut == std::string_view::npos) break;
+    const std::string_view first = rest.text.substr(0, cut);
+    const auto lines = std::count(first.begin(), first.end(), '\n');
+    out.back().text = first;
+    out.push_back({rest.text.substr(cut), rest.line + static_cast<int>(lines)});
+  }
+  return out;
+}
+
+}  // namespace
+
+YamlStream parse_yaml(std::string_view text) {
+  const std::vector<Part> parts = parts_of(text);
+  std::vector<std::future<YamlStream>> others;
+  for (size_t i = 1; i < parts.size(); ++i)
+    others.push_back(std::async(std::launch::async, parse_part, parts[i]));
+  YamlStream out = parse_part(parts.front());
+  bool good = out.violations.empty();
+  for (auto& other : others) {
+    YamlStream next = other.get();
+    good &= next.violations.empty();
+    std::move(next.documents.begin(), next.documents.end(), std::back_inserter(out.documents));
+  }
+  // What is wrong is told as of the whole: after an error nothing more is read.
+  return good || others.empty() ? std::move(out) : parse_part({text});
 }
 
 }  // namespace frameworks
