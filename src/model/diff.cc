@@ -1,6 +1,6 @@
 #include "model/diff.h"
 
-#include <map>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -88,37 +88,45 @@ class Differ {
   std::vector<pb::FieldChange>& out_;
 };
 
-const json::value* at(const json::value& root, std::string_view first, std::string_view second) {
-  if (!root.is_object()) return nullptr;
-  const auto* value = root.get_object().if_contains(json::string_view(first.data(), first.size()));
-  if (value == nullptr || second.empty()) return value;
-  return value->is_object()
-             ? value->get_object().if_contains(json::string_view(second.data(), second.size()))
-             : nullptr;
-}
-
+// A field of a resource, or one of its metadata; named as in JSON.
 struct Part {
-  std::string_view first;
-  std::string_view second;
+  std::string first;
+  std::string second = {};
+  [[nodiscard]] std::string path() const { return second.empty() ? first : first + "." + second; }
+};
+
+// A part as JSON: compared with the secrets, so that a changed one is seen; told without them.
+class PartJson {
+ public:
+  PartJson(const Message* message, const Part& part) {
+    if (message == nullptr) return;
+    const auto* field = message->GetDescriptor()->FindFieldByCamelcaseName(part.first);
+    if (field == nullptr) return;
+    if (!part.second.empty()) {
+      message = &message->GetReflection()->GetMessage(*message, field);
+      field = message->GetDescriptor()->FindFieldByCamelcaseName(part.second);
+      CHECK(field != nullptr);
+    }
+    FieldJson written = field_json(*message, *field, Secrets::kMask);
+    if (written.masked) open_ = field_json(*message, *field, Secrets::kShow).value;
+    told_ = std::move(written.value);
+  }
+  [[nodiscard]] const json::value* told() const { return told_ ? &*told_ : nullptr; }
+  [[nodiscard]] const json::value* compared() const { return open_ ? &*open_ : told(); }
+
+ private:
+  std::optional<json::value> told_;
+  std::optional<json::value> open_;  // where it differs
 };
 
 std::vector<pb::FieldChange> diff_parts(const Message* before, const Message* after,
                                         std::span<const Part> parts) {
   std::vector<pb::FieldChange> out;
-  // Compared with the secrets, so that a changed one is seen; told without them.
-  const auto load = [](const Message* message, Secrets secrets) {
-    return message == nullptr ? json::value() : to_json(*message, secrets);
-  };
-  const json::value old_open = load(before, Secrets::kShow);
-  const json::value new_open = load(after, Secrets::kShow);
-  const json::value old_masked = load(before, Secrets::kMask);
-  const json::value new_masked = load(after, Secrets::kMask);
   Differ differ(out);
-  for (const auto& [first, second] : parts) {
-    std::string path(first);
-    if (!second.empty()) path += "." + std::string(second);
-    differ.compare(path, at(old_open, first, second), at(new_open, first, second),
-                   at(old_masked, first, second), at(new_masked, first, second));
+  for (const Part& part : parts) {
+    const PartJson was(before, part);
+    const PartJson is(after, part);
+    differ.compare(part.path(), was.compared(), is.compared(), was.told(), is.told());
   }
   return out;
 }
@@ -126,15 +134,18 @@ std::vector<pb::FieldChange> diff_parts(const Message* before, const Message* af
 }  // namespace
 
 std::vector<pb::FieldChange> diff(const Message* before, const Message* after) {
-  constexpr Part kParts[] = {{"metadata", "labels"}, {"metadata", "annotations"}, {"spec", {}}};
+  static const Part kParts[] = {{"metadata", "labels"}, {"metadata", "annotations"}, {"spec"}};
   return diff_parts(before, after, kParts);
 }
 
 std::vector<pb::FieldChange> diff_all(const Message& before, const Message& after) {
-  constexpr Part kParts[] = {{"metadata", "uid"},         {"metadata", "labels"},
-                             {"metadata", "annotations"}, {"metadata", "finalizers"},
-                             {"metadata", "deleteTime"},  {"spec", {}},
-                             {"status", {}}};
+  static const Part kParts[] = {{"metadata", "uid"},
+                                {"metadata", "labels"},
+                                {"metadata", "annotations"},
+                                {"metadata", "finalizers"},
+                                {"metadata", "deleteTime"},
+                                {"spec"},
+                                {"status"}};
   return diff_parts(&before, &after, kParts);
 }
 

@@ -55,7 +55,6 @@ class Writer {
     return out;
   }
 
- private:
   json::value field(const Message& message, const FieldDescriptor& field) {
     const Reflection& reflection = *message.GetReflection();
     if (field.is_map()) return map(message, field);
@@ -67,6 +66,10 @@ class Writer {
     return out;
   }
 
+  // Whether a secret was left out.
+  [[nodiscard]] bool masked() const { return masked_; }
+
+ private:
   json::value map(const Message& message, const FieldDescriptor& field) {
     const Reflection& reflection = *message.GetReflection();
     const FieldDescriptor& key = *field.message_type()->map_key();
@@ -88,7 +91,10 @@ class Writer {
   bool is_masked(const FieldDescriptor& field) const {
     return secrets_ == Secrets::kMask && field.options().GetExtension(pb::rules).secret();
   }
-  static json::value mask() { return json::string(kSecretMask.data(), kSecretMask.size()); }
+  json::value mask() {
+    masked_ = true;
+    return json::string(kSecretMask.data(), kSecretMask.size());
+  }
 
   static json::value text(const FieldDescriptor& field, const std::string& value) {
     return json::string(field.type() == FieldDescriptor::TYPE_BYTES ? base64_encode(value) : value);
@@ -222,12 +228,23 @@ class Writer {
   }
 
   Secrets secrets_;
+  bool masked_ = false;
 };
 
 }  // namespace
 
 json::value to_json(const Message& message, Secrets secrets) {
   return Writer(secrets).message(message);
+}
+
+FieldJson field_json(const Message& message, const FieldDescriptor& field, Secrets secrets) {
+  const auto& reflection = *message.GetReflection();
+  const bool set = field.is_repeated() ? reflection.FieldSize(message, &field) > 0
+                                       : reflection.HasField(message, &field);
+  if (!set) return {};
+  Writer writer(secrets);
+  json::value value = writer.field(message, field);
+  return {std::move(value), writer.masked()};
 }
 
 Status from_json(const json::value& value, Message& message) {

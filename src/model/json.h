@@ -7,6 +7,7 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,14 @@ inline constexpr std::string_view kSecretMask = "(secret)";
 enum class Secrets { kMask, kShow };
 
 boost::json::value to_json(const Message& message, Secrets secrets = Secrets::kMask);
+
+// One field of a message, as it is in there.
+struct FieldJson {
+  std::optional<boost::json::value> value;  // nothing where the field is not set
+  bool masked = false;                      // a secret is left out of it
+};
+FieldJson field_json(const Message& message, const google::protobuf::FieldDescriptor& field,
+                     Secrets secrets);
 
 // Fills `message`, which must be empty. Unknown fields are errors; every violation is told at once,
 // with its field path. What could be read is read even when something else is wrong.
