@@ -24,12 +24,12 @@ struct Installed {
   const pb::Service* service = nullptr;
   std::string version;
 };
-using Services = std::map<std::string, Installed>;
+using Installations = std::map<std::string, Installed>;
 
 // Visits services so that each comes after those it depends on; by name where that leaves a choice.
 class DependencyOrder {
  public:
-  DependencyOrder(const Snapshot& snapshot, const Services& services)
+  DependencyOrder(const Snapshot& snapshot, const Installations& services)
       : snapshot_(snapshot), services_(services) {
     for (const auto& [name, installed] : services_) visit(name);
   }
@@ -48,7 +48,7 @@ class DependencyOrder {
   }
 
   const Snapshot& snapshot_;
-  const Services& services_;
+  const Installations& services_;
   std::set<std::string> visited_;
   std::vector<const Installed*> order_;
 };
@@ -95,7 +95,7 @@ void append_json(std::string& out, std::string_view text) {
   out += '"';
 }
 
-const std::string& HostTexts::services_text(const Instances& instances) {
+const HostTexts::Common& HostTexts::common(const Instances& instances) {
   key_.clear();
   for (const auto& instance : instances) {
     key_ += instance->spec().service();
@@ -103,36 +103,50 @@ const std::string& HostTexts::services_text(const Instances& instances) {
     key_ += instance->spec().version();
     key_ += '\0';
   }
-  const auto [at, first] = services_.try_emplace(key_);
-  if (!first) return at->second;
-  Services services;
+  const auto [at, first] = common_.try_emplace(key_);
+  Common& out = at->second;
+  if (!first) return out;
+  Installations services;
   for (const auto& instance : instances)
     if (const auto* service = snapshot_.find<pb::Service>(instance->spec().service()))
       services[service->metadata().name()] = {service, instance->spec().version()};
-  json::array all;
   const DependencyOrder ordered(snapshot_, services);
-  for (const Installed* installed : ordered.order()) all.push_back(service_json(*installed));
-  at->second = json::serialize(all);
-  return at->second;
+  for (const Installed* installed : ordered.order()) {
+    std::string text = json::serialize(service_json(*installed));
+    out.text += out.text.empty() ? "[" : ",";
+    out.text += text;
+    out.services.emplace(installed->service->metadata().name(), std::move(text));
+  }
+  out.text += out.text.empty() ? "[]" : "]";
+  return out;
+}
+
+const std::string& HostTexts::cluster_text(const std::string& name) {
+  const auto [at, first] = clusters_.try_emplace(name);
+  std::string& out = at->second;
+  if (!first) return out;
+  append_field(out, "frameworks_cluster", name);
+  if (const auto* cluster = snapshot_.find<pb::Cluster>(name)) {
+    append_field(out, "frameworks_tier", word(cluster->spec().tier()));
+    append_field(out, "frameworks_region", cluster->spec().region());
+  }
+  return out;
 }
 
 void HostTexts::append(const pb::Node& node, const Instances& instances, std::string& out) {
   const pb::NodeSpec& spec = node.spec();
   out += "{\"ansible_host\":";
   append_json(out, spec.address());
-  fmt::format_to(std::back_inserter(out), ",\"ansible_port\":{}",
-                 spec.ssh_port() == 0 ? 22 : spec.ssh_port());
-  append_field(out, "ansible_user", spec.ssh_user().empty() ? "root" : spec.ssh_user());
+  out += ",\"ansible_port\":";
+  out += fmt::format_int(spec.ssh_port() == 0 ? 22 : spec.ssh_port()).c_str();
+  append_field(out, "ansible_user",
+               spec.ssh_user().empty() ? std::string_view("root") : spec.ssh_user());
   append_field(out, "frameworks_node", node.metadata().name());
-  append_field(out, "frameworks_cluster", spec.cluster());
-  if (const auto* cluster = snapshot_.find<pb::Cluster>(spec.cluster())) {
-    append_field(out, "frameworks_tier", word(cluster->spec().tier()));
-    append_field(out, "frameworks_region", cluster->spec().region());
-  }
+  out += cluster_text(spec.cluster());
   append_field(out, "frameworks_mesh_address", spec.mesh_address());
   append_field(out, "frameworks_mesh_address6", spec.mesh_address6());
   out += ",\"frameworks_services\":";
-  out += services_text(instances);
+  out += common(instances).text;
   out += '}';
 }
 
@@ -143,7 +157,13 @@ std::string HostTexts::text(const pb::Node& node) {
 }
 
 std::string HostTexts::version(const pb::Node& node) {
-  return sha256_hex(text(node)).substr(0, 16);
+  text_.clear();
+  append(node, snapshot_.find_by<pb::Instance>("node", node.metadata().name()), text_);
+  return hex_encode(std::string_view(sha256(text_)).substr(0, 8));
+}
+
+const HostTexts::Services& HostTexts::services(const pb::Node& node) {
+  return common(snapshot_.find_by<pb::Instance>("node", node.metadata().name())).services;
 }
 
 }  // namespace frameworks

@@ -2,6 +2,7 @@
 // that many hosts have in common are made once, so that a fleet's inventory is mostly copying.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,13 +27,24 @@ class HostTexts {
   std::string text(const pb::Node& node);
   // Hash of that text.
   std::string version(const pb::Node& node);
+  // Name → text of each of the node's services. Good as long as this object.
+  using Services = std::map<std::string, std::string>;
+  const Services& services(const pb::Node& node);
 
  private:
-  const std::string& services_text(const Instances& instances);
+  // Of nodes that run the same services.
+  struct Common {
+    std::string text;
+    Services services;
+  };
+  const Common& common(const Instances& instances);
+  const std::string& cluster_text(const std::string& cluster);
 
   const Snapshot& snapshot_;
-  std::unordered_map<std::string, std::string> services_;  // by services and their versions
+  std::unordered_map<std::string, Common> common_;  // by services and their versions
+  std::unordered_map<std::string, std::string> clusters_;
   std::string key_;
+  std::string text_;
 };
 
 // Appends a JSON string, quoted and escaped.

@@ -28,18 +28,9 @@ json::object object_of(const std::string& text) {
   return json::parse(text, {}, options).as_object();
 }
 
-// Service name → what configures it, as text to compare.
-std::map<std::string, std::string> configured(HostTexts& texts, const pb::Node& node) {
-  std::map<std::string, std::string> out;
-  const json::object host = object_of(texts.text(node));
-  for (const json::value& service : host.at("frameworks_services").as_array())
-    out[std::string(service.at("name").as_string())] = json::serialize(service);
-  return out;
-}
-
 std::string changes_text(HostTexts& before, const pb::Node* old_node, HostTexts& after,
                          const pb::Node& node) {
-  const auto now = configured(after, node);
+  const HostTexts::Services& now = after.services(node);
   std::vector<std::string> parts;
   if (old_node == nullptr || node.status().configuration().version().empty()) {
     parts.emplace_back("install base");
@@ -47,7 +38,7 @@ std::string changes_text(HostTexts& before, const pb::Node* old_node, HostTexts&
     for (const auto& [name, text] : now) parts.push_back(name);
     return fmt::format("{}", fmt::join(parts, ", "));
   }
-  const auto was = configured(before, *old_node);
+  const HostTexts::Services& was = before.services(*old_node);
   for (const auto& [name, text] : now) {
     const auto old_one = was.find(name);
     if (old_one == was.end()) parts.push_back("add " + name);
@@ -93,14 +84,15 @@ std::vector<pb::PlanStep> explain_configuration(const Snapshot& before, const Sn
     if (!is_host(*node)) continue;
     const std::string& name = node->metadata().name();
     const auto* old_node = before.find<pb::Node>(name);
-    const std::string version = new_texts.version(*node);
     const pb::ConfigurationStatus& configuration = node->status().configuration();
-    const bool behind = configuration.version() != version || !configuration.error().empty();
+    // Hashes are for those that may be up to date.
+    const bool never = configuration.version().empty() || !configuration.error().empty();
+    const std::string version = never ? std::string() : new_texts.version(*node);
+    const bool behind = never || configuration.version() != version;
     const bool may_differ = only == nullptr || only->contains(name);
-    if (!behind && !may_differ) continue;
     const bool same =
-        old_node != nullptr && (!may_differ || old_texts.version(*old_node) == version);
-    if (same && !behind) continue;
+        !may_differ || (old_node != nullptr && old_texts.version(*old_node) == version);
+    if (!behind && same) continue;
     pb::PlanStep& step = steps.emplace_back();
     step.set_layer("config");
     step.set_action("configure");

@@ -1,6 +1,3 @@
-#include <fmt/format.h>
-
-#include <iterator>
 #include <map>
 #include <unordered_map>
 
@@ -50,8 +47,22 @@ std::string labels_of(const Host& host) {
   return out;
 }
 
+// The label of each state, made once.
+class StateLabels {
+ public:
+  const std::string& of(pb::Health state) {
+    std::string& out = labels_[state];
+    if (out.empty()) append_label(out, "__meta_frameworks_instance_state", state_text(state));
+    return out;
+  }
+
+ private:
+  std::map<int, std::string> labels_;
+};
+
+// A port that is a target: its number as text, and its labels.
 struct Target {
-  int port = 0;
+  std::string port;
   std::string labels;
 };
 
@@ -60,7 +71,7 @@ std::vector<Target> targets_of(const pb::Service& service) {
   for (const pb::Port& port : service.spec().ports()) {
     if (port.protocol() == pb::PROTOCOL_UDP) continue;
     Target& target = out.emplace_back();
-    target.port = port.port();
+    target.port = std::to_string(port.port());
     append_label(target.labels, "__meta_frameworks_service", service.metadata().name());
     append_label(target.labels, "__meta_frameworks_role", service.spec().role());
     append_label(target.labels, "__meta_frameworks_port", port.name());
@@ -80,27 +91,31 @@ std::string prometheus_text(const Snapshot& snapshot, const std::vector<Host>& h
       if (const auto* service = snapshot.find<pb::Service>(name)) at->second = targets_of(*service);
     return at->second;
   };
+  StateLabels states;
   std::string out = "[";
+  std::string labels;
   for (const Host& host : hosts) {
     const pb::NodeSpec& spec = host.node->spec();
     const std::string& address =
         spec.mesh_address().empty() ? spec.mesh_address6() : spec.mesh_address();
     if (address.empty()) continue;
     const bool bracketed = address.find(':') != std::string::npos;
-    std::string labels;
+    labels.clear();
     for (const auto& instance : host.instances) {
       for (const Target& target : targets(instance->spec().service())) {
         if (labels.empty()) labels = labels_of(host);
-        out += out.size() > 1 ? ",{\"targets\":[" : "{\"targets\":[";
-        const char* form = bracketed ? "\"[{}]:{}\"" : "\"{}:{}\"";
-        fmt::format_to(std::back_inserter(out), fmt::runtime(form), address, target.port);
-        out += "],\"labels\":{";
+        out += out.size() > 1 ? ",{\"targets\":[\"" : "{\"targets\":[\"";
+        if (bracketed) out += '[';
+        out += address;
+        out += bracketed ? "]:" : ":";
+        out += target.port;
+        out += "\"],\"labels\":{";
         out += labels;
         out += ',';
         out += target.labels;
         append_label(out, "__meta_frameworks_version", instance->spec().version());
-        append_label(out, "__meta_frameworks_instance_state",
-                     state_text(instance->status().state()));
+        out += ',';
+        out += states.of(instance->status().state());
         out += "}}";
       }
     }
