@@ -34,6 +34,7 @@ Error from_grpc(const grpc::Status& status, const std::string& server);
 
 class Client {
  public:
+  static constexpr std::chrono::seconds kTimeout{60};
   enum class As { kAccount, kNobody };  // with the profile's token, or without
   static Result<std::unique_ptr<Client>> connect(const Profile& profile, As as = As::kAccount);
 
@@ -54,16 +55,26 @@ class Client {
 
   // One answer to one question, within `timeout`.
   template <typename Stub, typename Request, typename Response>
-  Result<Response> call(
-      Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-      const Request& request, std::chrono::seconds timeout = std::chrono::seconds(60)) const {
+  Result<Response> call(Stub& stub,
+                        grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                     Response*),
+                        const Request& request, std::chrono::seconds timeout = kTimeout) const {
+    Response response;
+    RETURN_IF_ERROR(ask(stub, method, request, response, timeout));
+    return response;
+  }
+  // The same into a message of the caller's, e.g. on an arena.
+  template <typename Stub, typename Request, typename Response>
+  Status ask(Stub& stub,
+             grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+             const Request& request, Response& response,
+             std::chrono::seconds timeout = kTimeout) const {
     grpc::ClientContext context;
     authorize(context);
     context.set_deadline(deadline(timeout));
-    Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (!status.ok()) return failure(status);
-    return response;
+    return {};
   }
 
  private:

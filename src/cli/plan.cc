@@ -1,3 +1,5 @@
+#include <google/protobuf/arena.h>
+
 #include "cli/commands.h"
 #include "cli/fleet_input.h"
 #include "cli/plan_text.h"
@@ -34,13 +36,15 @@ Command plan_command() {
           pb::ApplyRequest request = apply_request(documents);
           request.set_dry_run(true);
           request.set_prune(options->prune);
-          const auto response =
-              client->call(client->fleet(), &pb::Fleet::StubInterface::Apply, request);
-          if (!response) return with_lines(response.error(), documents);
+          google::protobuf::Arena arena;  // a large fleet's plan is very many messages
+          auto& response = *google::protobuf::Arena::CreateMessage<pb::ApplyResponse>(&arena);
+          const Status asked =
+              client->ask(client->fleet(), &pb::Fleet::StubInterface::Apply, request, response);
+          if (!asked) return with_lines(asked.error(), documents);
           if (context.json)
-            context.terminal.out << pretty_json(to_json(response->plan())) << "\n";
+            context.terminal.out << pretty_json(to_json(response.plan())) << "\n";
           else
-            print_plan(response->plan(), context.terminal,
+            print_plan(response.plan(), context.terminal,
                        options->verbose ? Detail::kEverything : Detail::kChanges);
           return kExitOk;
         };

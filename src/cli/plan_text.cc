@@ -2,13 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
+#include <utility>
+#include <vector>
 
 namespace frameworks::cli {
 namespace {
 
-constexpr std::array<std::string_view, 4> kLayers = {"model", "machine", "config", "runtime"};
+// The last one is for steps of none of the others.
+constexpr std::array<std::string_view, 5> kLayers = {"model", "machine", "config", "runtime",
+                                                     "other"};
 
 struct Sign {
   std::string_view text;
@@ -22,28 +27,35 @@ Sign sign_of(std::string_view action) {
   return {"*", Colour::kBlue};
 }
 
-void print_step(const pb::PlanStep& step, const Terminal& terminal, size_t width, Detail detail) {
+void append_step(const pb::PlanStep& step, const Terminal& terminal, size_t width, Detail detail,
+                 std::string& out) {
   const Sign sign = sign_of(step.action());
-  terminal.out << "  " << terminal.paint(sign.colour, sign.text) << " " << pad(step.object(), width)
-               << "  ";
+  const std::string& action = step.action();
+  out += "  ";
+  out += terminal.paint(sign.colour, sign.text);
+  out += ' ';
+  out += step.object();
+  const size_t used = display_width(step.object());
+  out.append(2 + (used < width ? width - used : 0), ' ');
+  out += action;
   // "create Tenant/acme" says no more than what stands before it.
-  if (step.summary().empty() || step.summary() == step.action() + " " + step.object())
-    terminal.out << step.action();
-  else
-    terminal.out << pad(step.action(), 9) << "  " << step.summary();
-  terminal.out << "\n";
-  const bool whole = step.action() == "create" || step.action() == "delete";
+  const std::string& summary = step.summary();
+  if (!summary.empty() && summary != action + " " + step.object()) {
+    constexpr size_t kActions = 9;
+    out.append(2 + (action.size() < kActions ? kActions - action.size() : 0), ' ');
+    out += summary;
+  }
+  out += '\n';
+  const bool whole = action == "create" || action == "delete";
   if (whole && detail != Detail::kEverything) return;
   for (const pb::FieldChange& change : step.changes()) {
-    terminal.out << "      " << change.field() << ": ";
-    if (!change.before().empty()) terminal.out << terminal.paint(Colour::kRed, change.before());
-    if (!change.before().empty() && !change.after().empty()) terminal.out << " -> ";
-    if (change.before().empty()) terminal.out << "set to ";
-    if (change.after().empty())
-      terminal.out << " removed";
-    else
-      terminal.out << terminal.paint(Colour::kGreen, change.after());
-    terminal.out << "\n";
+    out += "      " + change.field() + ": ";
+    if (!change.before().empty()) out += terminal.paint(Colour::kRed, change.before());
+    if (!change.before().empty() && !change.after().empty()) out += " -> ";
+    if (change.before().empty()) out += "set to ";
+    out += change.after().empty() ? std::string(" removed")
+                                  : terminal.paint(Colour::kGreen, change.after());
+    out += '\n';
   }
 }
 
@@ -64,29 +76,34 @@ void print_plan(const pb::Plan& plan, const Terminal& terminal, Detail detail) {
                                 plan.revision());
     return;
   }
+  // Steps by layer, in the order of the plan.
+  std::array<std::vector<const pb::PlanStep*>, kLayers.size()> layers;
   size_t width = 0;
-  for (const pb::PlanStep& step : plan.steps())
+  for (const pb::PlanStep& step : plan.steps()) {
+    const auto at = std::find(kLayers.begin(), kLayers.end() - 1, step.layer());
+    layers[static_cast<size_t>(at - kLayers.begin())].push_back(&step);
     width = std::max(width, display_width(step.object()));
+  }
+  constexpr size_t kChunk = 1 << 20;
   std::string counts;
-  const auto print_layer = [&](std::string_view layer, auto belongs) {
-    std::map<std::string, int> actions;
-    for (const pb::PlanStep& step : plan.steps()) {
-      if (!belongs(step)) continue;
-      if (actions.empty()) terminal.out << terminal.paint(Colour::kBold, layer) << "\n";
-      ++actions[step.action()];
-      print_step(step, terminal, std::min<size_t>(width, 48), detail);
+  std::string out;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (layers[i].empty()) continue;
+    out += terminal.paint(Colour::kBold, kLayers[i]) + "\n";
+    std::map<std::string_view, int> actions;
+    for (const pb::PlanStep* step : layers[i]) {
+      ++actions[step->action()];
+      append_step(*step, terminal, std::min<size_t>(width, 48), detail, out);
+      if (out.size() < kChunk) continue;
+      terminal.out << out;
+      out.clear();
     }
-    if (actions.empty()) return;
-    counts += fmt::format("{}{}", counts.empty() ? "" : "; ", layer);
+    counts += fmt::format("{}{}", counts.empty() ? "" : "; ", kLayers[i]);
     bool first = true;
     for (const auto& [action, count] : actions)
       counts += fmt::format("{}{} to {}", std::exchange(first, false) ? ": " : ", ", count, action);
-  };
-  for (const std::string_view layer : kLayers)
-    print_layer(layer, [&](const pb::PlanStep& step) { return step.layer() == layer; });
-  print_layer("other", [&](const pb::PlanStep& step) {
-    return std::find(kLayers.begin(), kLayers.end(), step.layer()) == kLayers.end();
-  });
+  }
+  terminal.out << out;
   terminal.out << "\n" << counts << "\n";
   const pb::BlastRadius& blast = plan.blast_radius();
   terminal.out << "touches " << touched(blast.clusters(), "cluster") << ", "
