@@ -102,14 +102,10 @@ Error for_caller(const Caller& caller, Error error, const std::set<std::string>&
   return Error::invalid(std::move(violations));
 }
 
-// Checks the items against the rules of who may write what, at the moment of the write.
-Result<Edit> allowed_apply(const Caller& caller, const pb::ApplyRequest& request,
-                           const std::shared_ptr<PlannedChange>& outcome) {
-  const auto prunable = [role = role_of(caller)](const Kind& kind) {
-    return role == pb::ROLE_ADMIN || !is_for_administrators(kind);
-  };
-  ASSIGN_OR_RETURN(const Edit edit, apply_edit(request, outcome, prunable));
-  if (request.prune() && !caller.tenant.empty())
+// Of a caller that is bound to a tenant.
+Result<Edit> tenants_apply(const Caller& caller, const pb::ApplyRequest& request,
+                           const Edit& edit) {
+  if (request.prune())
     return Error(Code::kPermissionDenied,
                  "pruning is for callers of the whole fleet: delete resources one by one");
   auto items = std::make_shared<std::vector<Resource>>();
@@ -125,6 +121,23 @@ Result<Edit> allowed_apply(const Caller& caller, const pb::ApplyRequest& request
     if (Status done = edit(transaction); !done) return for_caller(caller, done.error(), *own);
     return {};
   });
+}
+
+// Checks the items against the rules of who may write what, at the moment of the write.
+Result<Edit> allowed_apply(const Caller& caller, const pb::ApplyRequest& request,
+                           const std::shared_ptr<PlannedChange>& outcome) {
+  ApplyRules rules;
+  rules.prunable = [role = role_of(caller)](const Kind& kind) {
+    return role == pb::ROLE_ADMIN || !is_for_administrators(kind);
+  };
+  if (caller.tenant.empty())
+    rules.check = [role = role_of(caller)](const Snapshot& before,
+                                           std::span<const Resource> items) {
+      return check_items(role, Visibility(before, {}), items);
+    };
+  ASSIGN_OR_RETURN(Edit edit, apply_edit(request, outcome, std::move(rules)));
+  if (caller.tenant.empty()) return edit;
+  return tenants_apply(caller, request, edit);
 }
 
 Result<Edit> allowed_delete(const Caller& caller, const pb::DeleteRequest& request,

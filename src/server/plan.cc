@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <future>
+#include <map>
 #include <optional>
 #include <set>
+#include <string_view>
+#include <unordered_set>
 
 #include "config/mesh/mesh_plan.h"
 #include "frameworks/v1/tenant.pb.h"
@@ -19,7 +23,6 @@
 #include "runtime/orchestration/rollout_plan.h"
 #include "runtime/tenants/tenancy_plan.h"
 #include "runtime/tenants/tenant_deletion.h"
-#include "server/derive.h"
 
 namespace frameworks {
 namespace {
@@ -31,6 +34,26 @@ struct Items {
 
 Violation violation_of(const pb::FleetItem& item, std::string object, std::string message) {
   return {item.origin().file(), item.origin().line(), std::move(object), "", std::move(message)};
+}
+
+const Message& spec_of(const Message& message) {
+  const auto* field = message.GetDescriptor()->FindFieldByName("spec");
+  return message.GetReflection()->GetMessage(message, field);
+}
+
+Message& mutable_spec_of(Message& message) {
+  const auto* field = message.GetDescriptor()->FindFieldByName("spec");
+  return *message.GetReflection()->MutableMessage(&message, field);
+}
+
+// An item with its defaults and the mark of what was applied.
+Resource as_applied(Resource item) {
+  const Kind& kind = item.kind();
+  auto message = std::const_pointer_cast<Message>(item.share<Message>());
+  item = {};  // nobody else has it
+  (*kind.mutable_metadata(*message).mutable_annotations())[kAppliedAnnotation] = "true";
+  apply_defaults(*message);
+  return Resource(kind, std::move(message));
 }
 
 Result<Items> read_items(const pb::ApplyRequest& request) {
@@ -49,14 +72,42 @@ Result<Items> read_items(const pb::ApplyRequest& request) {
     if (!seen.insert(key).second)
       violations.push_back(violation_of(item, key.text(), "is given twice: remove one"));
     out.origins.add(key, item.origin().file(), item.origin().line());
-    out.resources.push_back(std::move(*resource));
+    out.resources.push_back(as_applied(std::move(*resource)));
   }
   if (!violations.empty()) return Error::invalid(std::move(violations));
   return out;
 }
 
-const google::protobuf::FieldDescriptor* field_of(const Message& message, const char* name) {
-  return message.GetDescriptor()->FindFieldByName(name);
+// The spec that the item asks for. What the system has allocated and the item leaves out stays: an
+// address does not move because a file is applied again.
+void take_spec(const Resource* stored, const Resource& item, Message& spec) {
+  spec.CopyFrom(spec_of(item.message()));
+  if (stored == nullptr || item.kind().name != "Node") return;
+  const pb::NodeSpec& was = stored->as<pb::Node>().spec();
+  auto& node = static_cast<pb::NodeSpec&>(spec);
+  if (node.address().empty() && !node.pool().empty()) node.set_address(was.address());
+  if (node.mesh_address().empty()) node.set_mesh_address(was.mesh_address());
+  if (node.mesh_address6().empty()) node.set_mesh_address6(was.mesh_address6());
+}
+
+template <typename Map>
+bool same_entries(const Map& a, const Map& b) {
+  return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& entry) {
+           const auto found = b.find(entry.first);
+           return found != b.end() && found->second == entry.second;
+         });
+}
+
+// Whether the item says what is stored already. `room` is for any message of its kind.
+bool is_stored(const Resource& stored, const Resource& item, Message& room) {
+  const pb::Metadata& was = stored.metadata();
+  const pb::Metadata& is = item.metadata();
+  if (!same_entries(was.labels(), is.labels()) ||
+      !same_entries(was.annotations(), is.annotations()))
+    return false;
+  Message& spec = mutable_spec_of(room);
+  take_spec(&stored, item, spec);
+  return same_bytes(spec_of(stored.message()), spec);
 }
 
 // What is stored with labels, annotations and spec of the item.
@@ -69,12 +120,20 @@ Resource merged(const Resource* stored, const Resource& item) {
   metadata.set_tenant(item.metadata().tenant());
   *metadata.mutable_labels() = item.metadata().labels();
   *metadata.mutable_annotations() = item.metadata().annotations();
-  (*metadata.mutable_annotations())[kAppliedAnnotation] = "true";
-  const auto* spec = field_of(*message, "spec");
-  const auto* reflection = message->GetReflection();
-  reflection->MutableMessage(message.get(), spec)
-      ->CopyFrom(reflection->GetMessage(item.message(), spec));
-  return with_defaults(Resource(kind, message));
+  take_spec(stored, item, mutable_spec_of(*message));
+  return Resource(kind, std::move(message));
+}
+
+// What is stored already is not put, which costs a copy.
+void put_items(Transaction& transaction, const std::vector<Resource>& items) {
+  std::map<const Kind*, std::unique_ptr<Message>> rooms;
+  for (const Resource& item : items) {
+    const Resource* stored = transaction.snapshot().find(item.key());
+    std::unique_ptr<Message>& room = rooms[&item.kind()];
+    if (room == nullptr) room = item.kind().make();
+    if (stored == nullptr || !is_stored(*stored, item, *room))
+      transaction.put(merged(stored, item));
+  }
 }
 
 bool was_applied(const Resource& resource) {
@@ -87,7 +146,8 @@ void remove(Transaction& transaction, const ResourceKey& key) {
   transaction.remove(key);
 }
 
-void prune(Transaction& transaction, const std::vector<Resource>& items, const Prunable& prunable) {
+void prune(Transaction& transaction, const std::vector<Resource>& items,
+           const ApplyRules::Prunable& prunable) {
   std::set<ResourceKey> listed;
   for (const Resource& item : items) listed.insert(item.key());
   std::vector<ResourceKey> gone;
@@ -105,6 +165,7 @@ bool is_changed(const Snapshot& before, const Snapshot& after, const ResourceKey
   const Resource* was = before.find(key);
   const Resource* is = after.find(key);
   if (was == nullptr || is == nullptr) return was != is;
+  if (&was->message() == &is->message()) return false;
   const std::unique_ptr<Message> now(is->message().New());
   now->CopyFrom(is->message());
   pb::Metadata& metadata = is->kind().mutable_metadata(*now);
@@ -117,7 +178,7 @@ bool is_changed(const Snapshot& before, const Snapshot& after, const ResourceKey
 // Derives and validates what the edit wrote, and notes what of it makes a difference for the plan.
 Status complete(Transaction& transaction, const Snapshot& before, const Origins& origins,
                 PlannedChange& outcome) {
-  RETURN_IF_ERROR(derive(transaction));
+  RETURN_IF_ERROR(transaction.derive());
   auto keys = transaction.changed();
   RETURN_IF_ERROR(validate_fleet(transaction.snapshot(), keys, origins, &before));
   const Snapshot after = transaction.snapshot();
@@ -146,12 +207,13 @@ std::vector<pb::PlanStep> explain_model(const PlannedChange& change) {
   std::vector<ResourceKey> keys = change.keys;
   std::sort(keys.begin(), keys.end());
   for (const ResourceKey& key : keys) {
+    // What is derived is told by its layer.
+    if (const Kind* kind = find_kind(key.kind); kind == nullptr || kind->system_owned) continue;
     const Resource* before = change.before.find(key);
     const Resource* after = change.after.find(key);
     const Resource* any = after != nullptr ? after : before;
-    // What is derived is told by its layer.
-    const bool derived = any == nullptr || any->kind().system_owned ||
-                         (key.kind == "Node" && !any->as<pb::Node>().spec().pool().empty());
+    const bool derived =
+        any == nullptr || (key.kind == "Node" && !any->as<pb::Node>().spec().pool().empty());
     if (derived) continue;
     auto changes = diff(before == nullptr ? nullptr : &before->message(),
                         after == nullptr ? nullptr : &after->message());
@@ -271,12 +333,14 @@ pb::BlastRadius blast_radius(const PlannedChange& change, const pb::Plan& plan,
   std::set<std::string> nodes;
   std::set<std::string> clusters;
   std::set<std::string> tenants = concerned.tenants;
+  std::unordered_set<std::string_view> objects;  // a node has steps in several layers
   for (const pb::PlanStep& step : plan.steps()) {
-    const std::string& object = step.object();
-    const std::string name = object.starts_with("Node/") ? object.substr(5) : object;
+    std::string_view name = step.object();
+    if (name.starts_with("Node/")) name.remove_prefix(5);
+    if (!objects.insert(name).second) continue;
     if (change.after.find<pb::Node>(name) != nullptr ||
         change.before.find<pb::Node>(name) != nullptr)
-      nodes.insert(name);
+      nodes.emplace(name);
   }
   add_replanned(change, source, concerned.replanned, nodes);
   for (const ResourceKey& key : change.keys)
@@ -333,20 +397,20 @@ Status check_deleting(const Snapshot& before, const Items& items) {
 }  // namespace
 
 Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome,
-                        Prunable prunable) {
+                        ApplyRules rules) {
   ASSIGN_OR_RETURN(Items read, read_items(request));
   const auto items = std::make_shared<Items>(std::move(read));
-  return Edit([items, outcome, prunable = std::move(prunable), pruning = request.prune(),
+  return Edit([items, outcome, rules = std::move(rules), pruning = request.prune(),
                revision = request.if_revision()](Transaction& transaction) -> Status {
     const Snapshot before = transaction.snapshot();
+    if (rules.check) RETURN_IF_ERROR(rules.check(before, items->resources));
     if (revision != 0 && before.revision() != revision)
       return Error(Code::kAborted, fmt::format("the fleet is at revision {}, not {}: plan again",
                                                before.revision(), revision));
     RETURN_IF_ERROR(check_revisions(before, *items));
     RETURN_IF_ERROR(check_deleting(before, *items));
-    for (const Resource& item : items->resources)
-      transaction.put(merged(before.find(item.key()), item));
-    if (pruning) prune(transaction, items->resources, prunable);
+    put_items(transaction, items->resources);
+    if (pruning) prune(transaction, items->resources, rules.prunable);
     return complete(transaction, before, items->origins, *outcome);
   });
 }
@@ -406,12 +470,18 @@ pb::Plan explain(const PlannedChange& change, const PlanSource& source) {
   };
   const Concerned concerned = concerned_by(change, source);
   const std::set<std::string>* only = concerned.only();
+  // Layers only look at the two fleets: those that tell most are asked beside the others.
+  auto mesh = std::async(std::launch::async,
+                         [&] { return explain_mesh(change.before, change.after, only); });
+  auto placement = std::async(std::launch::async, [&] {
+    return explain_placement(change.before, change.after, change.keys);
+  });
   add(explain_model(change));
   add(explain_machines(change.before, change.after, only));
   add(explain_firewall(change.before, change.after, only));
   add(explain_configuration(change.before, change.after, only));
-  add(explain_mesh(change.before, change.after, only));
-  add(explain_placement(change.before, change.after, change.keys));
+  add(mesh.get());
+  add(placement.get());
   add(explain_drains(change.before, change.after, change.keys));
   add(explain_tenants(change.before, change.after, concerned.tenants));
   if (plan.steps_size() > 0)

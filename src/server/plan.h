@@ -5,8 +5,11 @@
 // to do.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "frameworks/v1/fleet_api.pb.h"
 #include "runtime/sessions/plan_source.h"
@@ -27,11 +30,16 @@ struct PlannedChange {
 // All edits derive what follows and validate the outcome, so that all is refused together or
 // written together. `outcome` is filled when the edit succeeded.
 
+// What a caller may write; either may be empty.
+struct ApplyRules {
+  using Check = std::function<Status(const Snapshot& before, std::span<const Resource> items)>;
+  using Prunable = std::function<bool(const Kind&)>;
+  Check check = nullptr;        // asked first, inside the transaction
+  Prunable prunable = nullptr;  // pruning leaves alone what it says no to
+};
 // kInvalidArgument with every violation, each with the origin of its item.
-// Pruning leaves alone what `prunable` says no to.
-using Prunable = std::function<bool(const Kind&)>;
 Result<Edit> apply_edit(const pb::ApplyRequest& request, std::shared_ptr<PlannedChange> outcome,
-                        Prunable prunable = nullptr);
+                        ApplyRules rules = {});
 // kNotFound; kFailedPrecondition for what the system owns; kInvalidArgument while something still
 // references it. A tenant goes in order (runtime/tenants/tenant_deletion.h).
 Result<Edit> delete_edit(const pb::DeleteRequest& request, std::shared_ptr<PlannedChange> outcome);

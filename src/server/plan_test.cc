@@ -29,16 +29,16 @@ Result<PlannedChange> apply_to(FakeTransaction& transaction, const pb::ApplyRequ
 }
 
 TEST(Plan, ASecondApplyOfTheSameChangesNothing) {
-  FakeTransaction transaction;
+  FakeTransaction transaction({}, derive);
   ASSERT_TRUE(apply_to(transaction, FleetClient::demo()));
-  FakeTransaction next(transaction.snapshot());
+  FakeTransaction next(transaction.snapshot(), derive);
   const auto again = apply_to(next, FleetClient::demo());
   ASSERT_TRUE(again);
   EXPECT_FALSE(changes_anything(*again));
 }
 
 TEST(Plan, FollowsAPoolsCountThroughAllLayers) {
-  FakeTransaction transaction;
+  FakeTransaction transaction({}, derive);
   ASSERT_TRUE(apply_to(transaction, FleetClient::demo()));
   auto request = FleetClient::demo();
   for (auto& item : *request.mutable_items()) {
@@ -47,7 +47,7 @@ TEST(Plan, FollowsAPoolsCountThroughAllLayers) {
     pool.mutable_spec()->set_count(2);
     *item.mutable_resource() = pack(Resource::of(pool));
   }
-  FakeTransaction next(transaction.snapshot());
+  FakeTransaction next(transaction.snapshot(), derive);
   const auto change = apply_to(next, request);
   ASSERT_TRUE(change) << change.error().text();
   const auto plan = explain(*change, NodePlans());
@@ -86,7 +86,7 @@ std::string steps_of(const pb::Plan& plan) {
 }
 
 TEST(Plan, TellsTheSameAsLookingAtEverything) {
-  FakeTransaction transaction;
+  FakeTransaction transaction({}, derive);
   ASSERT_TRUE(apply_to(transaction, FleetClient::demo()));
   // Each resource of the demo fleet is left out in turn, and comes back; then each service changes.
   const auto documents = FleetClient::demo();
@@ -98,13 +98,13 @@ TEST(Plan, TellsTheSameAsLookingAtEverything) {
     request.set_kind(resource->kind().name);
     request.set_tenant(resource->metadata().tenant());
     request.set_name(resource->name());
-    FakeTransaction without(transaction.snapshot());
+    FakeTransaction without(transaction.snapshot(), derive);
     const auto outcome = std::make_shared<PlannedChange>();
     const auto edit = delete_edit(request, outcome);
     ASSERT_TRUE(edit);
     if ((*edit)(without)) {  // not what others refer to
       EXPECT_EQ(steps_of(explain(*outcome, NodePlans())), steps_of_everything(*outcome));
-      FakeTransaction again(without.snapshot());
+      FakeTransaction again(without.snapshot(), derive);
       const auto change = apply_to(again, documents);
       if (change) {
         EXPECT_EQ(steps_of(explain(*change, NodePlans())), steps_of_everything(*change));
@@ -117,7 +117,7 @@ TEST(Plan, TellsTheSameAsLookingAtEverything) {
     if (service.spec().ports_size() > 0) service.mutable_spec()->mutable_ports(0)->set_port(7);
     pb::ApplyRequest changed;
     *changed.add_items()->mutable_resource() = pack(Resource::of(service));
-    FakeTransaction next(transaction.snapshot());
+    FakeTransaction next(transaction.snapshot(), derive);
     const auto change = apply_to(next, changed);
     ASSERT_TRUE(change) << change.error().text();
     EXPECT_EQ(steps_of(explain(*change, NodePlans())), steps_of_everything(*change));
@@ -127,18 +127,43 @@ TEST(Plan, TellsTheSameAsLookingAtEverything) {
 }
 
 TEST(Plan, KeepsStatusAndWhatOthersWrote) {
-  FakeTransaction transaction;
+  FakeTransaction transaction({}, derive);
   ASSERT_TRUE(apply_to(transaction, FleetClient::demo()));
   pb::Tenant tenant = *transaction.snapshot().find<pb::Tenant>("acme");
   tenant.mutable_status()->set_state(pb::TENANT_STATE_ACTIVE);
   transaction.put(tenant);
-  FakeTransaction next(transaction.snapshot());
+  FakeTransaction next(transaction.snapshot(), derive);
   ASSERT_TRUE(apply_to(next, FleetClient::demo()));
   EXPECT_EQ(next.snapshot().find<pb::Tenant>("acme")->status().state(), pb::TENANT_STATE_ACTIVE);
 }
 
+// An address that was given stays when the file that leaves it out is applied again, even where
+// another one would be given now.
+TEST(Plan, KeepsTheAddressesThatNodesWereGiven) {
+  pb::Node node;
+  node.mutable_metadata()->set_name("eu-edge-9");
+  node.mutable_spec()->set_cluster("eu-edge");
+  node.mutable_spec()->set_address("192.0.2.9");
+  pb::ApplyRequest request = FleetClient::demo();
+  *request.add_items()->mutable_resource() = pack(Resource::of(node));
+  FakeTransaction transaction({}, derive);
+  ASSERT_TRUE(apply_to(transaction, request));
+  pb::Node moved = *transaction.snapshot().find<pb::Node>("eu-edge-9");
+  const std::string given = moved.spec().mesh_address();
+  ASSERT_TRUE(given.ends_with(".9")) << given;
+  moved.mutable_spec()->set_mesh_address(given + "9");
+  transaction.put(moved);
+
+  FakeTransaction next(transaction.snapshot(), derive);
+  const auto again = apply_to(next, request);
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_FALSE(changes_anything(*again));
+  EXPECT_EQ(next.take_writes(), 0U);
+  EXPECT_EQ(next.snapshot().find<pb::Node>("eu-edge-9")->spec().mesh_address(), given + "9");
+}
+
 TEST(Plan, RefusesWhenTheFleetMovedOn) {
-  FakeTransaction transaction;
+  FakeTransaction transaction({}, derive);
   auto request = FleetClient::demo();
   request.set_if_revision(42);
   EXPECT_EQ(apply_to(transaction, request).error().code(), Code::kAborted);
@@ -147,17 +172,17 @@ TEST(Plan, RefusesWhenTheFleetMovedOn) {
 // Whatever order the items come in, the fleet is the same.
 RC_GTEST_PROP(Plan, TheOrderOfItemsDoesNotMatter, ()) {
   auto request = FleetClient::demo();
-  FakeTransaction first;
+  FakeTransaction first({}, derive);
   RC_ASSERT(apply_to(first, request).has_value());
   std::vector<pb::FleetItem> items(request.items().begin(), request.items().end());
   for (size_t i = items.size(); i > 1; --i)
     std::swap(items[i - 1], items[*rc::gen::inRange<size_t>(0, i)]);
   request.mutable_items()->Assign(items.begin(), items.end());
-  FakeTransaction second(first.snapshot());
+  FakeTransaction second(first.snapshot(), derive);
   const auto change = apply_to(second, request);
   RC_ASSERT(change.has_value());
   RC_ASSERT(!changes_anything(*change));
-  FakeTransaction third;
+  FakeTransaction third({}, derive);
   RC_ASSERT(apply_to(third, request).has_value());
   for (const Kind& kind : all_kinds())
     RC_ASSERT(third.snapshot().count(kind) == first.snapshot().count(kind));

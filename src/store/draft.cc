@@ -76,6 +76,7 @@ Draft::Touched& Draft::touch(const ResourceKey& key, const Resource* current) {
       for (size_t i = 0; i < kFew; ++i) places_.emplace(touched_[i].key, i);
   }
   ++touched->writes;
+  ++writes_;
   return *touched;
 }
 
@@ -137,6 +138,13 @@ std::vector<ResourceKey> Draft::changed() const {
   out.reserve(touched_.size());
   for (const Touched& touched : touched_) out.push_back(touched.key);
   return out;
+}
+
+Status Draft::derive() {
+  if (!derive_ || derived_ == writes_) return {};
+  RETURN_IF_ERROR(derive_(*this));
+  derived_ = writes_;
+  return {};
 }
 
 void Draft::replace(const ResourceKey& key, const Resource& with) {

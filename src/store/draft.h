@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,9 @@ namespace frameworks {
 class Draft final : public Transaction {
  public:
   // `working` is nobody else's while the draft lives. `seal` may be null: nothing is sealed.
-  Draft(Snapshot& working, WallTime time, const SealKeys* seal = nullptr)
-      : working_(working), time_(time), seal_(seal) {}
+  // `derive` is Store::open()'s; it may be empty, and must outlive the draft.
+  Draft(Snapshot& working, WallTime time, const SealKeys* seal, const Edit& derive)
+      : working_(working), time_(time), seal_(seal), derive_(derive) {}
 
   const Snapshot& snapshot() const override { return working_; }
   void put(Resource resource) override;
@@ -24,6 +26,7 @@ class Draft final : public Transaction {
   void remove(const ResourceKey& key) override;
   WallTime time() const override { return time_; }
   std::vector<ResourceKey> changed() const override;
+  Status derive() override;
 
   // What is different now, with `actor`; the working snapshot gets the next revision when anything
   // is. The draft is used up.
@@ -45,6 +48,9 @@ class Draft final : public Transaction {
   Snapshot& working_;
   WallTime time_;
   const SealKeys* seal_;
+  const Edit& derive_;
+  size_t writes_ = 0;
+  std::optional<size_t> derived_;  // writes_ when all was derived
   std::vector<Touched> touched_;
   std::map<ResourceKey, size_t> places_;  // in touched_, once there are more than a few
 };

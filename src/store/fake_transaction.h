@@ -13,7 +13,8 @@ namespace frameworks {
 // Writes take effect at once; there are no revisions, times or generations but the snapshot's own.
 class FakeTransaction final : public Transaction {
  public:
-  explicit FakeTransaction(Snapshot snapshot = {}) : snapshot_(std::move(snapshot)) {}
+  explicit FakeTransaction(Snapshot snapshot = {}, Edit derive = nullptr)
+      : snapshot_(std::move(snapshot)), derive_(std::move(derive)) {}
 
   const Snapshot& snapshot() const override { return snapshot_; }
   void put(Resource resource) override {
@@ -27,6 +28,7 @@ class FakeTransaction final : public Transaction {
   }
   WallTime time() const override { return snapshot_.time(); }
   std::vector<ResourceKey> changed() const override { return changed_; }
+  Status derive() override { return derive_ ? derive_(*this) : Status(); }
 
   // How many puts and removes there were since the last call.
   size_t take_writes() { return std::exchange(writes_, 0); }
@@ -38,6 +40,7 @@ class FakeTransaction final : public Transaction {
   }
 
   Snapshot snapshot_;
+  Edit derive_;
   std::vector<ResourceKey> changed_;
   size_t writes_ = 0;
 };

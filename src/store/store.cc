@@ -208,9 +208,9 @@ void StoreImpl::write_loop(const std::stop_token& stop) {
 }
 
 Result<Committed> StoreImpl::apply(const Pending& pending, Snapshot& working, WallTime time) const {
-  Draft draft(working, time, options_.seal.get());
+  Draft draft(working, time, options_.seal.get(), derive_);
   Status status = pending.edit(draft);
-  if (status && derive_) status = derive_(draft);
+  if (status) status = draft.derive();
   if (!status) {
     draft.undo();
     return std::move(status.error());

@@ -43,6 +43,9 @@ class Transaction {
   virtual WallTime time() const = 0;
   // What the writes made so far touched, without repeats, in order of the first write.
   virtual std::vector<ResourceKey> changed() const = 0;
+  // Adds what follows from the writes made so far (Store::open), for an edit that has to see it.
+  // Where nothing is written after, it is not done again.
+  virtual Status derive() = 0;
 };
 
 // Runs on the writer thread: short, no I/O. An error drops all writes of this edit. Where several

@@ -66,6 +66,29 @@ class StoreTest : public testing::Test {
   std::unique_ptr<Store> store_;
 };
 
+TEST_F(StoreTest, DerivesOnceForAnEditThatAsksForIt) {
+  int derived = 0;
+  open({}, [&](Transaction& transaction) -> Status {
+    ++derived;
+    transaction.put(tenant("derived", "pro"));
+    return {};
+  });
+  write([](Transaction& transaction) -> Status {
+    transaction.put(tenant("a", "pro"));
+    RETURN_IF_ERROR(transaction.derive());
+    EXPECT_NE(transaction.snapshot().find<pb::Tenant>("derived"), nullptr);
+    return transaction.derive();
+  });
+  EXPECT_EQ(derived, 1);
+  write([](Transaction& transaction) -> Status {
+    transaction.put(tenant("b", "pro"));
+    RETURN_IF_ERROR(transaction.derive());
+    transaction.put(tenant("c", "pro"));
+    return {};
+  });
+  EXPECT_EQ(derived, 3);
+}
+
 TEST_F(StoreTest, AWriteIsInTheSnapshotWhenItReturns) {
   const Committed done = write(put_tenant("a", "free"));
   EXPECT_EQ(done.revision, 1);

@@ -97,8 +97,9 @@ class InstancePlan {
       const Snapshot& now = transaction_.snapshot();
       if (selector_obstacle(now, service, node)) return;
       const std::string name = instance_name(service.metadata().name(), node.metadata().name());
-      if (now.find<pb::Instance>(name) != nullptr || !room_obstacle(now, service, node))
-        ensure(service, node.metadata().name());
+      const auto* existing = now.find<pb::Instance>(name);
+      if (existing != nullptr || !room_obstacle(now, service, node))
+        ensure(service, node.metadata().name(), name, existing);
     };
     if (is_changed(service)) {
       for (const auto& node : transaction_.snapshot().list<pb::Node>()) place(*node);
@@ -156,7 +157,11 @@ class InstancePlan {
   // Makes the instance exist, with the version that the service or its rollout says.
   void ensure(const pb::Service& service, const std::string& node) {
     const std::string name = instance_name(service.metadata().name(), node);
-    const auto* existing = transaction_.snapshot().find<pb::Instance>(name);
+    ensure(service, node, name, transaction_.snapshot().find<pb::Instance>(name));
+  }
+  // The same where the instance was looked up.
+  void ensure(const pb::Service& service, const std::string& node, const std::string& name,
+              const pb::Instance* existing) {
     const std::string version = version_for(transaction_.snapshot(), service, node, existing);
     if (existing != nullptr && existing->spec().version() == version) return;
     pb::Instance instance = existing != nullptr ? *existing : pb::Instance();
@@ -248,19 +253,24 @@ void explain_instance(const Snapshot& before, const Snapshot& after, const std::
                                      version_text(*was), version_text(*is))));
 }
 
+// Of a service without a count: what keeps its instance off a node that shall have one.
+std::optional<Obstacle> lack_on(const Snapshot& snapshot, const pb::Service& service,
+                                const pb::Node& node) {
+  const std::string instance = instance_name(service.metadata().name(), node.metadata().name());
+  if (snapshot.find<pb::Instance>(instance) != nullptr ||
+      selector_obstacle(snapshot, service, node))
+    return std::nullopt;
+  return room_obstacle(snapshot, service, node);
+}
+
 // What a service lacks: of a counted one its count, of others the nodes that have no room for it.
 std::string lack_of(const Snapshot& snapshot, const pb::Service& service) {
   if (!is_counted(service.spec().placement())) {
     std::string out;
-    for (const auto& node : snapshot.list<pb::Node>()) {
-      const std::string& name = node->metadata().name();
-      const std::string instance = instance_name(service.metadata().name(), name);
-      if (snapshot.find<pb::Instance>(instance) != nullptr ||
-          selector_obstacle(snapshot, service, *node))
-        continue;
-      if (const auto obstacle = room_obstacle(snapshot, service, *node))
-        out += fmt::format("{}{} {}", out.empty() ? "no room: " : ", ", name, obstacle->message);
-    }
+    for (const auto& node : snapshot.list<pb::Node>())
+      if (const auto obstacle = lack_on(snapshot, service, *node))
+        out += fmt::format("{}{} {}", out.empty() ? "no room: " : ", ", node->metadata().name(),
+                           obstacle->message);
     return out;
   }
   const pb::ServiceStatus& status = service.status();
@@ -270,9 +280,45 @@ std::string lack_of(const Snapshot& snapshot, const pb::Service& service) {
                      why.empty() ? "there are no more nodes" : why);
 }
 
+// The nodes on which something changed; nothing where it may be any, or so many that looking at all
+// is less work.
+std::optional<std::set<std::string>> touched_nodes(const Snapshot& before, const Snapshot& after,
+                                                   std::span<const ResourceKey> changed) {
+  std::set<std::string> out;
+  for (const ResourceKey& key : changed) {
+    if (key.kind == "Service" || key.kind == "Cluster" || key.kind == "MachinePool")
+      return std::nullopt;
+    if (key.kind == "Node") out.insert(key.name);
+    if (key.kind != "Instance") continue;
+    for (const Snapshot* snapshot : {&before, &after})
+      if (const auto* instance = snapshot->find<pb::Instance>(key.name))
+        out.insert(instance->spec().node());
+  }
+  constexpr size_t kShare = 4;
+  if (out.size() > after.count(kind_of<pb::Node>()) / kShare) return std::nullopt;
+  return out;
+}
+
+// Whether what a service without a count lacks may have changed, when it did not change itself.
+bool may_lack_more(const Snapshot& before, const Snapshot& after, const pb::Service& service,
+                   const std::set<std::string>& nodes) {
+  const auto lack = [&](const Snapshot& snapshot, const std::string& name) {
+    const auto* node = snapshot.find<pb::Node>(name);
+    const auto obstacle = node == nullptr ? std::nullopt : lack_on(snapshot, service, *node);
+    return obstacle ? obstacle->message : std::string();
+  };
+  return std::any_of(nodes.begin(), nodes.end(), [&](const std::string& name) {
+    return lack(before, name) != lack(after, name);
+  });
+}
+
 void explain_lacks(const Snapshot& before, const Snapshot& after,
-                   std::vector<pb::PlanStep>& steps) {
+                   std::span<const ResourceKey> changed, std::vector<pb::PlanStep>& steps) {
+  const auto nodes = touched_nodes(before, after, changed);
   for (const auto& service : after.list<pb::Service>()) {
+    if (nodes && !is_counted(service->spec().placement()) &&
+        !may_lack_more(before, after, *service, *nodes))
+      continue;
     const std::string lack = lack_of(after, *service);
     if (lack.empty()) continue;
     const auto* was = before.find<pb::Service>(service->metadata().name());
@@ -284,7 +330,12 @@ void explain_lacks(const Snapshot& before, const Snapshot& after,
 }  // namespace
 
 std::string instance_name(std::string_view service, std::string_view node) {
-  return fmt::format("{}.{}", service, node);
+  std::string out;
+  out.reserve(service.size() + 1 + node.size());
+  out += service;
+  out += '.';
+  out += node;
+  return out;
 }
 
 Status plan_instances(Transaction& transaction) {
@@ -329,7 +380,7 @@ std::vector<pb::PlanStep> explain_placement(const Snapshot& before, const Snapsh
   }
   std::vector<pb::PlanStep> steps;
   for (const std::string& name : instances) explain_instance(before, after, name, steps);
-  if (placed_anew) explain_lacks(before, after, steps);
+  if (placed_anew) explain_lacks(before, after, changed, steps);
   return steps;
 }
 
