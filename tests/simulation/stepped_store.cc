@@ -39,9 +39,9 @@ SteppedStore::SteppedStore(Clock& clock, Edit derive)
 Result<Committed> SteppedStore::apply(const Actor& actor, const Edit& edit,
                                       Snapshot& working) const {
   const auto now = std::chrono::floor<std::chrono::microseconds>(clock_.wall());
-  Draft draft(working, std::max<WallTime>(now, working.time()));
+  Draft draft(working, std::max<WallTime>(now, working.time()), nullptr, derive_);
   Status status = edit(draft);
-  if (status) status = derive_(draft);
+  if (status) status = draft.derive();
   if (!status) {
     draft.undo();
     return std::move(status.error());
