@@ -36,7 +36,10 @@ Command plan_command() {
           pb::ApplyRequest request = apply_request(documents);
           request.set_dry_run(true);
           request.set_prune(options->prune);
-          google::protobuf::Arena arena;  // a large fleet's plan is very many messages
+          // A large fleet's plan is very many messages.
+          google::protobuf::ArenaOptions room;
+          room.max_block_size = 1 << 20;
+          google::protobuf::Arena arena(room);
           auto& response = *google::protobuf::Arena::CreateMessage<pb::ApplyResponse>(&arena);
           const Status asked =
               client->ask(client->fleet(), &pb::Fleet::StubInterface::Apply, request, response);

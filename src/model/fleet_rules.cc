@@ -125,6 +125,7 @@ void check_capacity(FleetCheck& check, const std::string& name) {
 // Tells of every node that has a value which a node of the list has already.
 void check_unique(FleetCheck& check, const std::vector<std::shared_ptr<const pb::Node>>& nodes,
                   const char* field, const std::function<std::string(const pb::Node&)>& value) {
+  if (nodes.size() < 2) return;
   std::map<std::string, std::string> first;
   for (const auto& node : nodes) {
     const std::string text = value(*node);
@@ -274,7 +275,7 @@ void check_removals(FleetCheck& check) {
           resource.message(),
           [&](const std::string& field, const std::string& target, const std::string& name) {
             const auto found = users.find({target, name});
-            if (found == users.end() || check.changed.contains(resource.key())) return;
+            if (found == users.end() || check.is_changed(resource.key())) return;
             found->second.push_back(fmt::format("{} ({})", resource.key().text(), field));
           });
     }

@@ -1,7 +1,8 @@
 // Rules that span resources: what may not collide, and what must add up.
 #pragma once
 
-#include <set>
+#include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -12,16 +13,22 @@ namespace frameworks {
 // What changed, and where violations go. A collision is told of the changed resource of the two.
 struct FleetCheck {
   const Snapshot& fleet;
-  std::set<ResourceKey> changed;
+  std::vector<ResourceKey> changed;    // sorted
   std::vector<ResourceKey> removed{};  // of these
   std::vector<Violation> violations{};
 
   [[nodiscard]] bool touches(std::string_view kind) const {
-    const auto at = changed.lower_bound(ResourceKey{std::string(kind), {}, {}});
+    const auto at = std::lower_bound(changed.begin(), changed.end(), kind,
+                                     [](const ResourceKey& key, std::string_view wanted) {
+                                       return std::string_view(key.kind) < wanted;
+                                     });
     return at != changed.end() && at->kind == kind;
   }
   [[nodiscard]] bool is_changed(std::string_view kind, const std::string& name) const {
-    return changed.contains(ResourceKey{std::string(kind), {}, name});
+    return is_changed(ResourceKey{std::string(kind), {}, name});
+  }
+  [[nodiscard]] bool is_changed(const ResourceKey& key) const {
+    return std::binary_search(changed.begin(), changed.end(), key);
   }
   void fail(std::string object, std::string field, std::string message) {
     violations.push_back({{}, 0, std::move(object), std::move(field), std::move(message)});

@@ -1,6 +1,10 @@
 #include "model/validate.h"
 
 #include <algorithm>
+#include <functional>
+#include <future>
+#include <iterator>
+#include <set>
 
 #include "model/field_rules.h"
 #include "model/fleet_rules.h"
@@ -20,16 +24,47 @@ void check_resource(const Resource& resource, const Snapshot& after, const Snaps
   }
 }
 
+// What was found of some of the changed resources, each by itself.
+struct Checked {
+  std::vector<Violation> violations;
+  std::vector<ResourceKey> removed;
+};
+
+Checked check_each(std::span<const ResourceKey> keys, const Snapshot& after,
+                   const Snapshot* before) {
+  Checked out;
+  for (const ResourceKey& key : keys) {
+    const Resource* resource = after.find(key);
+    if (resource == nullptr)
+      out.removed.push_back(key);
+    else
+      check_resource(*resource, after, before, out.violations);
+  }
+  return out;
+}
+
+// Where there are many, the second half is looked at beside the first.
+void check_resources(FleetCheck& check, const Snapshot* before) {
+  constexpr size_t kMany = 1000;
+  const std::span<const ResourceKey> keys = check.changed;
+  const size_t middle = keys.size() < kMany ? keys.size() : keys.size() / 2;
+  const auto policy = middle < keys.size() ? std::launch::async : std::launch::deferred;
+  auto rest = std::async(policy, check_each, keys.subspan(middle), std::cref(check.fleet), before);
+  const auto add = [&](Checked checked) {
+    std::move(checked.violations.begin(), checked.violations.end(),
+              std::back_inserter(check.violations));
+    std::move(checked.removed.begin(), checked.removed.end(), std::back_inserter(check.removed));
+  };
+  add(check_each(keys.first(middle), check.fleet, before));
+  add(rest.get());
+}
+
 std::vector<Violation> violations_of(const Snapshot& after, std::span<const ResourceKey> changed,
                                      const Snapshot* before) {
   FleetCheck check{after, {changed.begin(), changed.end()}};
-  for (const ResourceKey& key : check.changed) {
-    const Resource* resource = after.find(key);
-    if (resource == nullptr)
-      check.removed.push_back(key);
-    else
-      check_resource(*resource, after, before, check.violations);
-  }
+  std::sort(check.changed.begin(), check.changed.end());
+  check.changed.erase(std::unique(check.changed.begin(), check.changed.end()), check.changed.end());
+  check_resources(check, before);
   check_ranges(check);
   check_ports(check);
   check_dependencies(check);

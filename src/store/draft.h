@@ -3,9 +3,10 @@
 // In place, because edits that share a commit then share its copies of the snapshot's parts.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -40,6 +41,12 @@ class Draft final : public Transaction {
     Resource before;
     int writes = 0;
   };
+  struct HashOfKey {
+    size_t operator()(const ResourceKey& key) const {
+      const std::hash<std::string_view> hash;
+      return hash(key.name) ^ (hash(key.kind) << 1) ^ (hash(key.tenant) << 2);
+    }
+  };
   // Up to so many are looked through, more are looked up.
   static constexpr size_t kFew = 16;
   Touched& touch(const ResourceKey& key, const Resource* current);
@@ -52,7 +59,8 @@ class Draft final : public Transaction {
   size_t writes_ = 0;
   std::optional<size_t> derived_;  // writes_ when all was derived
   std::vector<Touched> touched_;
-  std::map<ResourceKey, size_t> places_;  // in touched_, once there are more than a few
+  std::unordered_map<ResourceKey, size_t, HashOfKey>
+      places_;  // in touched_, once there are more than a few
 };
 
 }  // namespace frameworks

@@ -164,6 +164,7 @@ std::vector<const pb::Node*> nodes_of(const Snapshot& snapshot, const std::set<s
 }
 
 int missing_from(const std::set<std::string>& these, const std::set<std::string>& those) {
+  if (those.empty()) return static_cast<int>(these.size());
   return static_cast<int>(std::count_if(these.begin(), these.end(),
                                         [&](const auto& line) { return !those.contains(line); }));
 }
