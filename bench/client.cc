@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 
 #include "base/error.h"
@@ -76,7 +77,10 @@ std::string grpc_message(std::string_view message) {
 
 }  // namespace
 
-Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) { CHECK(epoll_.valid()); }
+Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  CHECK(epoll_.valid());
+  std::signal(SIGPIPE, SIG_IGN);  // a connection that broke says so itself
+}
 
 void Loop::add(int fd, Handler& handler) {
   epoll_event event{};

@@ -1,5 +1,5 @@
-// A change at 10,000 watchers: by gRPC, and by server-sent events, from the real server; beside it a
-// bare gRPC server that pushes as many bytes to as many streams.
+// A change at 10,000 watchers: by gRPC, and by server-sent events, from the real server; beside it
+// a bare gRPC server that pushes as many bytes to as many streams.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -104,11 +104,11 @@ class SseWatcher final : public Wire {
 class Writer {
  public:
   Writer(Loop& loop, int port, const std::string& token)
-      : token_(token),
-        client_(loop, port, &tls_, {{}, [this](uint32_t, uint64_t answers) {
-                                     if (answers != 1) fail("the change was refused");
-                                     done_ = true;
-                                   }}) {}
+      : token_(token), client_(loop, port, &tls_, {{}, [this](uint32_t, uint64_t answers) {
+                                                     if (answers != 1)
+                                                       fail("the change was refused");
+                                                     done_ = true;
+                                                   }}) {}
   void change(Loop& loop) {
     pb::UpdateTenantRequest request;
     request.mutable_tenant()->mutable_metadata()->set_name(tenant_name(0));
@@ -152,8 +152,8 @@ void report(const std::string& how, int watchers, std::vector<double> took, doub
   const double value = median(std::move(took));
   print({fmt::format("watchers_{} ({} watchers)", how, watchers), value, "s", "<= 1 s to the last",
          value <= 1, median(std::move(baseline)), baseline_name});
-  print({fmt::format("watchers_{}_memory", how), memory_kb, "KB each", "<= 100 KB", memory_kb <= 100,
-         100, "the bound"});
+  print({fmt::format("watchers_{}_memory", how), memory_kb, "KB each", "<= 100 KB",
+         memory_kb <= 100, 100, "the bound"});
 }
 
 void by_grpc(const ServerProcess& server, const std::filesystem::path& folder,
@@ -194,12 +194,13 @@ void by_events(const ServerProcess& server, const std::string& token, int count,
                                                     static_cast<uint64_t>(i), reached));
     if (i % 100 == 0) loop.turn(std::chrono::milliseconds(0));
   }
-  wait_for(loop, "the event streams", [&] { return reached.count() == static_cast<size_t>(count); });
+  wait_for(loop, "the event streams",
+           [&] { return reached.count() == static_cast<size_t>(count); });
   Writer writer(loop, server.grpc_port(), token);
   std::vector<double> took;
   for (int round = 0; round < kRounds; ++round)
-    took.push_back(until_all(loop, reached, static_cast<size_t>(count),
-                             [&] { writer.change(loop); }));
+    took.push_back(
+        until_all(loop, reached, static_cast<size_t>(count), [&] { writer.change(loop); }));
   const double memory = (resident_mb(server.pid()) - before) * 1024 / count;
   report("events", count, took, memory, {1.0}, "the aim: nothing else was run beside it");
 }
@@ -230,15 +231,20 @@ void run() {
     token = make_token_in(*store);
     from = store->snapshot()->revision();
   }
-  const ServerProcess server(state, {}, {"--heartbeat", "3600s"});
-  by_grpc(server, directory->path(), token, count, from);
+  // A server each: what one has freed would hide what the other takes.
+  const auto serve = [&] {
+    return std::make_unique<ServerProcess>(state, std::vector<int>{},
+                                           std::vector<std::string>{"--heartbeat", "3600s"});
+  };
+  by_grpc(*serve(), directory->path(), token, count, from);
   // The server gives a quarter of the files that it may open to REST.
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
   const int most = static_cast<int>(std::min<rlim_t>(files.rlim_max / 4, 1'000'000)) - 100;
   if (most < count)
-    say(fmt::format("ulimit -Hn is {}: {} event streams instead of {}", files.rlim_max, most, count));
-  by_events(server, token, std::min(count, most), from);
+    say(fmt::format("ulimit -Hn is {}: {} event streams instead of {}", files.rlim_max, most,
+                    count));
+  by_events(*serve(), token, std::min(count, most), from);
 }
 
 }  // namespace

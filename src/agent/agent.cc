@@ -302,8 +302,8 @@ void Agent::look_for(const pb::ProbePeer& probe) {
     result.set_message(reach.how);
     post([&](Mailbox& mail) { mail.probed.push_back(std::move(result)); });
   };
-  // A simulated node stands in no network of its own.
-  if (options_.simulated) return answer({false, "simulated"});
+  // A simulated node stands in no network of its own, as a rule.
+  if (options_.simulated && !options_.looks_for_peers) return answer({false, "simulated"});
   reach_->look({probe.targets().begin(), probe.targets().end()}, duration_of(probe.timeout()),
                answer);
 }

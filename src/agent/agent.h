@@ -41,6 +41,8 @@ struct AgentOptions {
   // Where nginx-rtmp tells its statistics; empty: limits in Mbit/s are not enforced.
   std::string media_statistics = "http://127.0.0.1:18011/statistics";
   bool simulated = false;
+  // Although simulated, it stands in the node's network: silent peers are looked for from here.
+  bool looks_for_peers = false;
 };
 
 // Reconnecting: how long to wait after so many failures in a row. 0.2 s, doubled to 5 s, and half

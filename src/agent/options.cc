@@ -46,6 +46,9 @@ constexpr std::array kOptions = {
     Option{"--tokens", "DIR", nullptr, "",
            "simulate: a node for every DIR/<node>.token, also for those that come later",
            [](CommandLine& line, std::string text) { line.tokens = std::move(text); }},
+    Option{"--looks", "yes|no", nullptr, "no",
+           "simulate: look for silent peers from here, where this host is in the nodes' network",
+           [](CommandLine& line, std::string text) { line.agent.looks_for_peers = text == "yes"; }},
 };
 
 constexpr std::array kCommands = {

@@ -34,6 +34,16 @@ TEST(Options, ComeFromTheCommandLineElseTheEnvironmentElseTheDefault) {
             "");
 }
 
+TEST(Options, SimulatedNodesLookForPeersOnlyWhereTheyAreTold) {
+  const auto looks = [](const char* word) {
+    return parse({"simulate", "--server", "s:1", "--tokens", "t", "--looks", word})
+        ->agent.looks_for_peers;
+  };
+  EXPECT_TRUE(looks("yes"));
+  EXPECT_FALSE(looks("no"));
+  EXPECT_FALSE(AgentOptions().looks_for_peers);
+}
+
 TEST(Options, WhatIsWrongIsNamed) {
   const auto message = [](const std::vector<std::string>& arguments) {
     const auto line = parse(arguments);
