@@ -27,7 +27,9 @@ struct Snapshot::KindTable {
 
  private:
   [[nodiscard]] const Row& row_of(const RowKey& key) const {
-    const Row* row = rows.find(key.hash(), key.key());
+    // All three trees have the same RowKey of a resource.
+    const auto is = [&](const Row& row) { return row.row_key().get() == &key; };
+    const Row* row = rows.find(key.hash(), key.key(), is);
     CHECK(row != nullptr);
     return *row;
   }

@@ -21,20 +21,6 @@ const typename KeyedTree<T>::Entry& KeyedTree<T>::first_of(const Node& node) {
   return entries(*at).front();
 }
 
-// How many have a lower hash. Without branches that depend on it: hashes are random, and every
-// guess of the processor would be wrong half of the time.
-template <typename T>
-template <typename Item>
-size_t KeyedTree<T>::count_below(const Item* items, size_t count, uint64_t hash) {
-  const Item* base = items;
-  while (count > 1) {
-    const size_t half = count / 2;
-    base += base[half - 1].hash < hash ? half : 0;
-    count -= half;
-  }
-  return static_cast<size_t>(base - items) + (count == 1 && base->hash < hash ? 1 : 0);
-}
-
 // The first entry that is not less.
 template <typename T>
 size_t KeyedTree<T>::place(const Node& leaf, uint64_t hash, std::string_view key) {
@@ -61,17 +47,6 @@ size_t KeyedTree<T>::child_for(const Node& inner, uint64_t hash, std::string_vie
     return first.hash == hash && first.item->key() <= key;
   });
   return static_cast<size_t>(at - all.begin()) - 1;
-}
-
-template <typename T>
-const T* KeyedTree<T>::find(uint64_t hash, std::string_view key) const {
-  if (!root_) return nullptr;
-  const Node* node = root_.get();
-  while (!node->is_leaf) node = children(*node)[child_for(*node, hash, key)].node.get();
-  const size_t at = place(*node, hash, key);
-  if (at == entries(*node).size()) return nullptr;
-  const Entry& entry = entries(*node)[at];
-  return entry.hash == hash && entry.item->key() == key ? entry.item.get() : nullptr;
 }
 
 template <typename T>

@@ -32,7 +32,21 @@ class KeyedTree {
   static KeyedTree build(std::vector<Entry> sorted);
 
   // nullptr when there is none.
-  [[nodiscard]] const T* find(uint64_t hash, std::string_view key) const;
+  [[nodiscard]] const T* find(uint64_t hash, std::string_view key) const {
+    return find(hash, key, [&](const T& item) { return item.key() == key; });
+  }
+  // The same for who knows the item by something that is nearer than its key.
+  template <typename Is>
+  [[nodiscard]] const T* find(uint64_t hash, std::string_view key, Is is) const {
+    if (!root_) return nullptr;
+    const Node* node = root_.get();
+    while (!node->is_leaf) node = children(*node)[child_for(*node, hash, key)].node.get();
+    const auto& all = entries(*node);
+    for (size_t i = count_below(all.data(), all.size(), hash);
+         i < all.size() && all[i].hash == hash; ++i)
+      if (is(*all[i].item)) return all[i].item.get();
+    return nullptr;
+  }
   // Calls `visit(const T&)` for the items of the hash from the first whose key is not less than
   // `from`, in order of key, until it returns false.
   template <typename Visit>
@@ -101,8 +115,18 @@ class KeyedTree {
   static size_t place(const Node& leaf, uint64_t hash, std::string_view key);
   static size_t child_for(const Node& inner, uint64_t hash, std::string_view key);
   static const Entry& first_of(const Node& node);
+  // How many have a lower hash. Without branches that depend on it: hashes are random, and every
+  // guess of the processor would be wrong half of the time.
   template <typename Item>
-  static size_t count_below(const Item* items, size_t count, uint64_t hash);
+  static size_t count_below(const Item* items, size_t count, uint64_t hash) {
+    const Item* base = items;
+    while (count > 1) {
+      const size_t half = count / 2;
+      base += base[half - 1].hash < hash ? half : 0;
+      count -= half;
+    }
+    return static_cast<size_t>(base - items) + (count == 1 && base->hash < hash ? 1 : 0);
+  }
   static Node& own(Ref<Node>& node);
   template <typename Item>
   static Child split(NodeOf<Item>& node);
