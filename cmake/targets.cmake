@@ -17,10 +17,14 @@ endforeach()
 function(_fw_common target)
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   target_compile_options(${target} PRIVATE ${FW_WARNINGS})
-  # What waits for people, networks or Ansible, and all tests, is compiled more often than it is
-  # waited for: without optimization.
-  if(target MATCHES "${FW_COLD}|_test$" AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
-    target_compile_options(${target} PRIVATE -O0)
+  # Tests are compiled more often than they are waited for: without optimization; and what waits for
+  # people, networks or Ansible with little.
+  if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+    if(target MATCHES "_test$")
+      target_compile_options(${target} PRIVATE -O0)
+    elseif(target MATCHES "${FW_COLD}")
+      target_compile_options(${target} PRIVATE -O1)
+    endif()
   endif()
   target_link_libraries(${target} PRIVATE fw_definitions)
   if(NOT FW_PRECOMPILE OR target MATCHES "^(fw_base|fw_web|base_test|fw_precompiled.*)$")
