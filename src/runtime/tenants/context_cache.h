@@ -1,10 +1,11 @@
 // A bounded table of prepared contexts by hash: fixed in size; a look-up waits for memory twice (a
 // line of the table, then the context) and for nobody.
 //
-// Shards with a lock each, of lines of three places; what finds its line full goes to the next one.
-// A shard that has all it may takes out, in turn, what was not asked for since it was last passed.
-// Shards are large: names that are asked for often all have room at once, as long as there are
-// fewer of them than the table may hold. Threadsafe.
+// Shards with a lock each, of lines of three places; what finds its line full goes to one of the
+// next few. A shard that has all it may takes out, in turn, what was not asked for since it was
+// last passed; and where those few lines are full, too, one of theirs goes. Shards are large: names
+// that are asked for often all have room at once, as long as there are fewer of them than the table
+// may hold. Threadsafe.
 #pragma once
 
 #include <array>
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace frameworks {
@@ -42,22 +44,21 @@ class ContextCache {
       at.line->entries[at.way].swap(entry);  // the old one goes after the lock
       return;
     }
-    Ptr old;
-    if (shard.count == most_) old = make_room(shard, lines_of(hash));
-    ++shard.count;
     Line* const lines = lines_of(hash);
-    for (size_t i = home_of(hash);; i = (i + 1) % kLines) {
-      Line& line = lines[i];
-      for (size_t way = 0; way < kWays; ++way) {
-        if (line.entries[way] != nullptr) continue;
-        line.tags[way] = tag_of(hash);
-        line.homes[way] = static_cast<uint8_t>(home_of(hash));
-        line.entries[way] = std::move(entry);
-        line.used = static_cast<uint8_t>(line.used | (1U << way));
-        return;
-      }
-      ++line.passed;
+    const size_t home = home_of(hash);
+    const Ptr old = shard.count == most_ ? make_room(shard, lines) : nullptr;
+    Place at = free_place(lines, home);
+    Ptr neighbour;
+    if (at.line == nullptr) {
+      at = least_wanted(lines, home);
+      neighbour = take_out(shard, lines, at);
     }
+    for (size_t i = home; lines + i != at.line; i = (i + 1) % kLines) ++lines[i].passed;
+    at.line->tags[at.way] = tag_of(hash);
+    at.line->homes[at.way] = static_cast<uint8_t>(home);
+    at.line->entries[at.way] = std::move(entry);
+    (void)at.line->use(at.way);
+    ++shard.count;
   }
 
  private:
@@ -65,6 +66,8 @@ class ContextCache {
   static constexpr size_t kLines = 128;
   // Two thirds of the places, so that the first line nearly always has it.
   static constexpr size_t kShardEntries = 256;
+  // Lines in which an entry may be, from its home on: bounds every search.
+  static constexpr size_t kReach = 8;
 
   struct alignas(64) Line {
     std::array<Ptr, kWays> entries;
@@ -112,33 +115,54 @@ class ContextCache {
   Place place_of(uint64_t hash) const {
     Line* const lines = lines_of(hash);
     const size_t home = home_of(hash);
-    for (size_t i = home;; i = (i + 1) % kLines) {
-      Line& line = lines[i];
+    for (size_t n = 0; n < kReach; ++n) {
+      Line& line = lines[(home + n) % kLines];
       for (size_t way = 0; way < kWays; ++way)
         if (line.tags[way] == tag_of(hash) && line.homes[way] == home &&
             line.entries[way] != nullptr)
           return {&line, way};
       if (line.passed == 0) return {};
     }
+    return {};
+  }
+
+  static Place free_place(Line* lines, size_t home) {
+    for (size_t n = 0; n < kReach; ++n) {
+      Line& line = lines[(home + n) % kLines];
+      for (size_t way = 0; way < kWays; ++way)
+        if (line.entries[way] == nullptr) return {&line, way};
+    }
+    return {};
+  }
+
+  // Of the full lines from `home` on: what was not asked for lately, else the first.
+  static Place least_wanted(Line* lines, size_t home) {
+    for (size_t n = 0; n < kReach; ++n) {
+      Line& line = lines[(home + n) % kLines];
+      for (size_t way = 0; way < kWays; ++way)
+        if ((line.used & (1U << way)) == 0) return {&line, way};
+      line.used = 0;
+    }
+    return {&lines[home], 0};
   }
 
   // Takes one out of a full shard.
   Ptr make_room(Shard& shard, Line* lines) {
     while (true) {
       shard.hand = (shard.hand + 1) % (kLines * kWays);
-      const size_t at = shard.hand / kWays;
-      const size_t way = shard.hand % kWays;
-      Line& line = lines[at];
-      if (line.entries[way] == nullptr) continue;
-      const auto bit = static_cast<uint8_t>(1U << way);
-      if ((line.used & bit) != 0) {
-        line.used = static_cast<uint8_t>(line.used & ~bit);
-        continue;
-      }
-      for (size_t i = line.homes[way]; i != at; i = (i + 1) % kLines) --lines[i].passed;
-      --shard.count;
-      return std::move(line.entries[way]);
+      const Place at{&lines[shard.hand / kWays], shard.hand % kWays};
+      if (at.line->entries[at.way] == nullptr) continue;
+      const auto bit = static_cast<uint8_t>(1U << at.way);
+      if ((at.line->used & bit) == 0) return take_out(shard, lines, at);
+      at.line->used = static_cast<uint8_t>(at.line->used & ~bit);
     }
+  }
+
+  static Ptr take_out(Shard& shard, Line* lines, Place at) {
+    for (size_t i = at.line->homes[at.way]; lines + i != at.line; i = (i + 1) % kLines)
+      --lines[i].passed;
+    --shard.count;
+    return std::exchange(at.line->entries[at.way], nullptr);
   }
 
   const size_t most_;  // entries of a shard
