@@ -4,9 +4,8 @@
 #include <google/protobuf/unknown_field_set.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
+#include <poll.h>
 #include <sys/eventfd.h>
-
-#include <atomic>
 
 namespace frameworks {
 namespace {
@@ -15,7 +14,8 @@ constexpr const char* kMethod = "/grpc.health.v1.Health/Check";
 constexpr int kMaxAnswer = 4096;
 constexpr int kServing = 1;
 
-// Lives until the call is over, which may be after its attempt.
+// Ends with its attempt, on that one's thread, once the call is over. Never on gRPC's: the last
+// channel takes gRPC's threads along, and one of them cannot wait for itself.
 struct Call {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<grpc::GenericStub> stub;
@@ -23,8 +23,7 @@ struct Call {
   grpc::ByteBuffer request;
   grpc::ByteBuffer response;
   grpc::Status status;
-  std::atomic<bool> is_over = false;
-  Fd over{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  Fd over{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  // written when gRPC is through with all of it
 };
 
 std::string bytes_of(const grpc::ByteBuffer& buffer) {
@@ -46,7 +45,7 @@ std::string plain(const std::string& text) {
 class GrpcAttempt final : public ProbeAttempt {
  public:
   GrpcAttempt(const pb::InstanceChecks::Probe& probe, MonoTime deadline)
-      : probe_(probe), deadline_(deadline), call_(std::make_shared<Call>()) {
+      : probe_(probe), deadline_(deadline), call_(std::make_unique<Call>()) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(kMaxAnswer);
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
@@ -58,14 +57,16 @@ class GrpcAttempt final : public ProbeAttempt {
     const grpc::Slice slice(health_request(probe_.grpc_service()));
     call_->request = grpc::ByteBuffer(&slice, 1);
     call_->stub->UnaryCall(&call_->context, kMethod, grpc::StubOptions(), &call_->request,
-                           &call_->response, [call = call_](grpc::Status status) {
+                           &call_->response, [call = call_.get()](grpc::Status status) {
                              call->status = std::move(status);
-                             call->is_over = true;
                              eventfd_write(call->over.get(), 1);
                            });
   }
   ~GrpcAttempt() override {
-    if (!call_->is_over) call_->context.TryCancel();
+    if (is_over()) return;
+    call_->context.TryCancel();  // which needs nobody else's answer
+    pollfd over{call_->over.get(), POLLIN, 0};
+    while (!is_over()) poll(&over, 1, -1);
   }
 
   [[nodiscard]] pollfd wants() const override {
@@ -73,7 +74,7 @@ class GrpcAttempt final : public ProbeAttempt {
   }
 
   std::optional<ProbeOutcome> step(MonoTime now) override {
-    if (!done_ && call_->is_over) judge();
+    if (!done_ && is_over()) judge();
     if (!done_ && now >= deadline_)
       done_ = {false, fmt::format("{}: no answer of gRPC in time", probe_.target())};
     return done_;
@@ -82,6 +83,12 @@ class GrpcAttempt final : public ProbeAttempt {
   [[nodiscard]] MonoTime deadline() const override { return deadline_; }
 
  private:
+  bool is_over() {
+    eventfd_t count = 0;
+    is_over_ = is_over_ || eventfd_read(call_->over.get(), &count) == 0;
+    return is_over_;
+  }
+
   void judge() {
     const std::string where =
         probe_.grpc_service().empty()
@@ -101,7 +108,8 @@ class GrpcAttempt final : public ProbeAttempt {
 
   pb::InstanceChecks::Probe probe_;
   MonoTime deadline_;
-  std::shared_ptr<Call> call_;
+  std::unique_ptr<Call> call_;
+  bool is_over_ = false;
   std::optional<ProbeOutcome> done_;
 };
 
