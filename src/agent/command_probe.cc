@@ -120,6 +120,7 @@ class CommandAttempt final : public ProbeAttempt {
     if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
         info.si_pid == 0)
       return;
+    read_output();  // what it wrote since the last look
     kill(-pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
     pid_ = 0;
