@@ -48,7 +48,9 @@ void check_resources(FleetCheck& check, const Snapshot* before) {
   constexpr size_t kMany = 1000;
   const std::span<const ResourceKey> keys = check.changed;
   const size_t middle = keys.size() < kMany ? keys.size() : keys.size() / 2;
-  const auto policy = middle < keys.size() ? std::launch::async : std::launch::deferred;
+  // Deferred also where the system has no thread left.
+  const auto policy =
+      middle < keys.size() ? std::launch::async | std::launch::deferred : std::launch::deferred;
   auto rest = std::async(policy, check_each, keys.subspan(middle), std::cref(check.fleet), before);
   const auto add = [&](Checked checked) {
     std::move(checked.violations.begin(), checked.violations.end(),

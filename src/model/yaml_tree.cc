@@ -296,8 +296,8 @@ std::vector<Part> parts_of(std::string_view text) {
 YamlStream parse_yaml(std::string_view text) {
   const std::vector<Part> parts = parts_of(text);
   std::vector<std::future<YamlStream>> others;
-  for (size_t i = 1; i < parts.size(); ++i)
-    others.push_back(std::async(std::launch::async, parse_part, parts[i]));
+  for (size_t i = 1; i < parts.size(); ++i)  // one after the other where no thread is left
+    others.push_back(std::async(std::launch::async | std::launch::deferred, parse_part, parts[i]));
   YamlStream out = parse_part(parts.front());
   bool good = out.violations.empty();
   for (auto& other : others) {

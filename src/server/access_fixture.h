@@ -11,12 +11,13 @@
 #include "frameworks/v1/tenant.pb.h"
 #include "server/fleet_client.h"
 #include "server/server_fixture.h"
+#include "server/test_accounts.h"
 
 namespace frameworks {
 
 inline constexpr int64_t kWrongTokens = 400;
 
-inline constexpr const char* kAccessFleet = R"(
+inline const std::string kAccessFleet = R"(
 apiVersion: frameworks/v1
 kind: Tenant
 metadata: {name: acme}
@@ -64,41 +65,6 @@ apiVersion: frameworks/v1
 kind: Secret
 metadata: {name: password}
 spec: {data: {value: hunter2}}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: viewer}
-spec: {role: viewer}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: operator}
-spec: {role: operator}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: chief}
-spec: {role: admin}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: left}
-spec: {role: admin}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: acme-viewer}
-spec: {role: viewer, tenant: acme}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: acme-operator}
-spec: {role: operator, tenant: acme}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: globex-admin}
-spec: {role: admin, tenant: globex}
 )";
 
 class AccessTest : public ServerFixture {
@@ -106,7 +72,14 @@ class AccessTest : public ServerFixture {
   AccessTest() {
     options_.wrong_tokens = kWrongTokens;
     start();
-    client_->apply(FleetClient::yaml(kAccessFleet));
+    client_->apply(
+        FleetClient::yaml(kAccessFleet + account_documents({{"viewer", "viewer"},
+                                                            {"operator", "operator"},
+                                                            {"chief", "admin"},
+                                                            {"left", "admin"},
+                                                            {"acme-viewer", "viewer", "acme"},
+                                                            {"acme-operator", "operator", "acme"},
+                                                            {"globex-admin", "admin", "globex"}})));
   }
 
   template <typename Request, typename Response>

@@ -19,6 +19,7 @@ using google::protobuf::util::MessageDifferencer;
 // As PlanUpdate has them.
 enum Section : size_t { kMesh, kFirewall, kNames, kChecks, kTenancy };
 constexpr std::array kSections = {"mesh", "firewall", "names", "checks", "tenancy"};
+static_assert(kSections.size() <= SectionSet().size());
 
 // Of nodes with very many peers, changes are told.
 class MeshPart final : public PlanSection {

@@ -82,12 +82,8 @@ Result<Items> read_items(const pb::ApplyRequest& request) {
 // address does not move because a file is applied again.
 void take_spec(const Resource* stored, const Resource& item, Message& spec) {
   spec.CopyFrom(spec_of(item.message()));
-  if (stored == nullptr || item.kind().name != "Node") return;
-  const pb::NodeSpec& was = stored->as<pb::Node>().spec();
-  auto& node = static_cast<pb::NodeSpec&>(spec);
-  if (node.address().empty() && !node.pool().empty()) node.set_address(was.address());
-  if (node.mesh_address().empty()) node.set_mesh_address(was.mesh_address());
-  if (node.mesh_address6().empty()) node.set_mesh_address6(was.mesh_address6());
+  if (stored != nullptr && item.kind().name == "Node")
+    keep_addresses(stored->as<pb::Node>().spec(), static_cast<pb::NodeSpec&>(spec));
 }
 
 template <typename Map>
@@ -470,12 +466,12 @@ pb::Plan explain(const PlannedChange& change, const PlanSource& source) {
   };
   const Concerned concerned = concerned_by(change, source);
   const std::set<std::string>* only = concerned.only();
-  // Layers only look at the two fleets: those that tell most are asked beside the others.
-  auto mesh = std::async(std::launch::async,
-                         [&] { return explain_mesh(change.before, change.after, only); });
-  auto placement = std::async(std::launch::async, [&] {
-    return explain_placement(change.before, change.after, change.keys);
-  });
+  // Layers only look at the two fleets: those that tell most are asked beside the others, or after
+  // them where the system has no thread left.
+  constexpr auto kBeside = std::launch::async | std::launch::deferred;
+  auto mesh = std::async(kBeside, [&] { return explain_mesh(change.before, change.after, only); });
+  auto placement = std::async(
+      kBeside, [&] { return explain_placement(change.before, change.after, change.keys); });
   add(explain_model(change));
   add(explain_machines(change.before, change.after, only));
   add(explain_firewall(change.before, change.after, only));

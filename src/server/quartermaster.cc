@@ -19,7 +19,6 @@
 #include "machine/certificates/authority.h"
 #include "machine/provisioning/fake_machines.h"
 #include "machine/provisioning/hostd_machines.h"
-#include "model/words.h"
 #include "runtime/access/login_desk.h"
 #include "runtime/access/token_desk.h"
 #include "runtime/orchestration/drain_step.h"
@@ -37,6 +36,7 @@
 #include "server/replica.h"
 #include "server/rest_server.h"
 #include "server/secret_keys.h"
+#include "server/server_metrics.h"
 #include "server/store_choice.h"
 #include "server/unfinished.h"
 
@@ -386,32 +386,7 @@ class Server final : public Quartermaster {
   void add_metrics() {
     using Samples = std::vector<Metrics::Sample>;
     health_->add_metrics(metrics_);
-    metrics_.add("quartermaster_revision", [this] {
-      return Samples{{"", static_cast<double>(store_->revision())}};
-    });
-    metrics_.add("quartermaster_sessions", [this] {
-      return Samples{{"", static_cast<double>(sessions_->connected())}};
-    });
-    metrics_.add("quartermaster_joins_total", [this] {
-      return Samples{{"", static_cast<double>(desk_->joined())}};
-    });
-    metrics_.add("quartermaster_joins_refused_total", [this] {
-      Samples out;
-      for (int i = 0; i < kJoinRefusals; ++i) {
-        const auto reason = static_cast<JoinRefusal>(i);
-        out.push_back({fmt::format("reason=\"{}\"", join_refusal_name(reason)),
-                       static_cast<double>(desk_->refused(reason))});
-      }
-      return out;
-    });
-    metrics_.add("quartermaster_resources", [this] {
-      Samples out;
-      const SnapshotPtr snapshot = store_->snapshot();
-      for (const Kind& kind : all_kinds())
-        out.push_back(
-            {fmt::format("kind=\"{}\"", kind.name), static_cast<double>(snapshot->count(kind))});
-      return out;
-    });
+    add_server_metrics(metrics_, {*store_, *sessions_, *desk_, *token_desk_, *login_desk_});
     metrics_.add("quartermaster_work_queue", [this] {
       return Samples{{"", static_cast<double>(workers_->waiting())}};
     });
@@ -424,36 +399,6 @@ class Server final : public Quartermaster {
       if (rest_ == nullptr) return Samples{};
       return Samples{{"transport=\"grpc\"", static_cast<double>(grpc_->connections().refused())},
                      {"transport=\"rest\"", static_cast<double>(rest_->connections().refused())}};
-    });
-    metrics_.add("quartermaster_logins_total", [this] {
-      return Samples{{"", static_cast<double>(login_desk_->admitted())}};
-    });
-    metrics_.add("quartermaster_logins_refused_total", [this] {
-      return Samples{{"", static_cast<double>(login_desk_->refused())}};
-    });
-    metrics_.add("quartermaster_tokens_admitted_total", [this] {
-      return Samples{{"", static_cast<double>(token_desk_->admitted())}};
-    });
-    metrics_.add("quartermaster_tokens_refused_total", [this] {
-      Samples out;
-      for (int i = 0; i < kTokenRefusals; ++i) {
-        const auto reason = static_cast<TokenRefusal>(i);
-        out.push_back({fmt::format("reason=\"{}\"", token_refusal_name(reason)),
-                       static_cast<double>(token_desk_->refused(reason))});
-      }
-      out.push_back({"reason=\"rate\"", static_cast<double>(token_desk_->limited())});
-      return out;
-    });
-    metrics_.add("quartermaster_nodes", [this] {
-      std::map<std::string, int> count;
-      for (const auto& node : store_->snapshot()->list<pb::Node>()) {
-        const std::string state = word(node->status().health().state());
-        ++count[state.empty() ? "unknown" : state];
-      }
-      Samples out;
-      for (const auto& [state, nodes] : count)
-        out.push_back({fmt::format("state=\"{}\"", state), static_cast<double>(nodes)});
-      return out;
     });
   }
 

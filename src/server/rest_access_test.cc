@@ -8,51 +8,17 @@
 #include "model/json.h"
 #include "server/fleet_client.h"
 #include "server/server_fixture.h"
+#include "server/test_accounts.h"
 
 namespace frameworks {
 namespace {
 
 using google::protobuf::MethodDescriptor;
 
-constexpr const char* kFleet = R"(
+const std::string kFleet = R"(
 apiVersion: frameworks/v1
 kind: Tenant
 metadata: {name: acme}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: viewer}
-spec: {role: viewer}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: operator}
-spec: {role: operator}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: chief}
-spec: {role: admin}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: left}
-spec: {role: admin}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: acme-viewer}
-spec: {role: viewer, tenant: acme}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: acme-operator}
-spec: {role: operator, tenant: acme}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: acme-admin}
-spec: {role: admin, tenant: acme}
 )";
 
 std::vector<const MethodDescriptor*> routed_methods() {
@@ -81,7 +47,14 @@ class RestAccessTest : public ServerFixture {
   RestAccessTest() {
     options_.wrong_tokens = 10'000;
     start();
-    client_->apply(FleetClient::yaml(kFleet));
+    client_->apply(
+        FleetClient::yaml(kFleet + account_documents({{"viewer", "viewer"},
+                                                      {"operator", "operator"},
+                                                      {"chief", "admin"},
+                                                      {"left", "admin"},
+                                                      {"acme-viewer", "viewer", "acme"},
+                                                      {"acme-operator", "operator", "acme"},
+                                                      {"acme-admin", "admin", "acme"}})));
     http_ = std::make_unique<HttpClient>(server_->rest_port());
   }
 

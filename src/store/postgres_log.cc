@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "model/snapshot_loader.h"
 #include "store/log.h"
+#include "store/postgres_compaction.h"
 #include "store/postgres_follower.h"
 #include "store/postgres_line.h"
 #include "store/postgres_schema.h"
@@ -23,8 +24,6 @@ namespace frameworks {
 namespace {
 
 constexpr int64_t kPageRows = 20'000;
-// Changes that compaction takes in one transaction, as far as single revisions allow it.
-constexpr int64_t kCompactRows = 20'000;
 
 // A server that stands still in a turn must not hold up the others. Acknowledged is on disk, and on
 // that of a synchronous standby, whatever the database's default is.
@@ -148,11 +147,8 @@ class PostgresLog final : public Log, public SharedLog {
                 std::span<const AuditRow> audit);
   static Result<std::vector<AuditRow>> read_audit(Postgres& connection, const AuditRange& range,
                                                   size_t limit);
-  static Result<int64_t> cut_audit_once(Postgres& connection, int64_t position);
   Status explain_refusal(Postgres& connection, Revision first);
   static Result<std::vector<ServerBeat>> beats(Postgres& connection);
-  static Result<bool> compact_once(Postgres& connection);
-  static Result<bool> forget_once(Postgres& connection, Revision upto);
 
   PostgresLine append_;
   PostgresLine read_;
@@ -313,67 +309,6 @@ Status PostgresLog::take_turn() {
   });
 }
 
-// Brings `objects` further; false: it is at the end of the log.
-Result<bool> PostgresLog::compact_once(Postgres& connection) {
-  ASSIGN_OR_RETURN(PostgresTransaction transaction, PostgresTransaction::begin(connection));
-  // Only one server at a time: the mark's row is the lock.
-  ASSIGN_OR_RETURN(
-      const PostgresRows mark,
-      connection.execute("SELECT objects_revision FROM frameworks.marks WHERE id = 1 FOR UPDATE"));
-  const Revision done = mark.integer(0, 0);
-  ASSIGN_OR_RETURN(const PostgresRows last,
-                   connection.execute("SELECT revision FROM frameworks.changes WHERE revision > $1 "
-                                      "ORDER BY revision, place LIMIT 1 OFFSET $2",
-                                      PostgresParameters().add(done).add(kCompactRows)));
-  Revision target = 0;
-  if (last.count() == 1) {
-    target = std::max(done + 1, last.integer(0, 0) - 1);  // whole revisions only
-  } else {
-    ASSIGN_OR_RETURN(const PostgresRows newest,
-                     connection.execute("SELECT revision FROM frameworks.changes "
-                                        "WHERE revision > $1 ORDER BY revision DESC LIMIT 1",
-                                        PostgresParameters().add(done)));
-    if (newest.count() == 0) return false;
-    target = newest.integer(0, 0);
-  }
-  RETURN_IF_ERROR(connection.execute(
-      "WITH last AS ("
-      "  SELECT DISTINCT ON (kind, tenant, name) kind, tenant, name, message"
-      "  FROM frameworks.changes WHERE revision > $1 AND revision <= $2"
-      "  ORDER BY kind, tenant, name, revision DESC, place DESC), "
-      "gone AS ("
-      "  DELETE FROM frameworks.objects o USING last l WHERE l.message IS NULL"
-      "  AND o.kind = l.kind AND o.tenant = l.tenant AND o.name = l.name) "
-      "INSERT INTO frameworks.objects (kind, tenant, name, message) "
-      "SELECT kind, tenant, name, message FROM last WHERE message IS NOT NULL "
-      "ON CONFLICT (kind, tenant, name) DO UPDATE SET message = EXCLUDED.message",
-      PostgresParameters().add(done).add(target)));
-  RETURN_IF_ERROR(
-      connection.execute("UPDATE frameworks.marks SET objects_revision = $1 WHERE id = 1",
-                         PostgresParameters().add(target)));
-  RETURN_IF_ERROR(transaction.commit());
-  return last.count() == 1;
-}
-
-// Forgets some more; false: nothing up to `upto` is left.
-Result<bool> PostgresLog::forget_once(Postgres& connection, Revision upto) {
-  ASSIGN_OR_RETURN(PostgresTransaction transaction, PostgresTransaction::begin(connection));
-  ASSIGN_OR_RETURN(
-      const PostgresRows marks,
-      connection.execute(
-          "SELECT objects_revision, forgotten FROM frameworks.marks WHERE id = 1 FOR UPDATE"));
-  const Revision end = std::min(upto, marks.integer(0, 0));
-  if (marks.integer(0, 1) >= end) return false;
-  const Revision target = std::min(end, marks.integer(0, 1) + kCompactRows);
-  // The mark and what it tells of in one transaction: see read().
-  RETURN_IF_ERROR(connection.execute("UPDATE frameworks.marks SET forgotten = $1 WHERE id = 1",
-                                     PostgresParameters().add(target)));
-  RETURN_IF_ERROR(connection.execute("DELETE FROM frameworks.changes WHERE revision <= $1",
-                                     PostgresParameters().add(target)));
-  RETURN_IF_ERROR(transaction.commit());
-  return target < end;
-}
-
 Status PostgresLog::compact(Revision upto) {
   while (true) {
     ASSIGN_OR_RETURN(const bool more, upkeep_.with(compact_once));
@@ -402,32 +337,16 @@ Result<std::vector<AuditRow>> PostgresLog::read_audit(Postgres& connection, cons
                       "    ORDER BY position {0} LIMIT $3) AS page) AS summed "
                       "WHERE ahead < {1} ORDER BY position {0}",
                       order, kAuditBytes),
-          PostgresParameters().add(range.from).add(range.to).add(
-              static_cast<int64_t>(std::min<size_t>(limit, INT32_MAX)))));
+          PostgresParameters()
+              .add(range.from)
+              .add(range.to)
+              .add(static_cast<int64_t>(std::min<size_t>(limit, INT32_MAX)))));
   std::vector<AuditRow> out;
   out.reserve(static_cast<size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row)
-    out.push_back({rows.integer(row, 0), std::string(rows.text(row, 1)),
-                   std::string(rows.text(row, 2))});
+    out.push_back(
+        {rows.integer(row, 0), std::string(rows.text(row, 1)), std::string(rows.text(row, 2))});
   return out;
-}
-
-// The position of the anchor afterwards; 0: there is nothing before `position`.
-Result<int64_t> PostgresLog::cut_audit_once(Postgres& connection, int64_t position) {
-  ASSIGN_OR_RETURN(PostgresTransaction transaction, PostgresTransaction::begin(connection));
-  ASSIGN_OR_RETURN(const PostgresRows last,
-                   connection.execute("SELECT max(position) FROM (SELECT position "
-                                      "FROM frameworks.audit WHERE position < $1 "
-                                      "ORDER BY position LIMIT $2) AS part",
-                                      PostgresParameters().add(position).add(kCompactRows)));
-  if (last.count() == 0 || last.is_null(0, 0)) return 0;
-  const int64_t anchor = last.integer(0, 0);
-  RETURN_IF_ERROR(connection.execute("DELETE FROM frameworks.audit WHERE position < $1",
-                                     PostgresParameters().add(anchor)));
-  RETURN_IF_ERROR(connection.execute("UPDATE frameworks.audit SET record = '' WHERE position = $1",
-                                     PostgresParameters().add(anchor)));
-  RETURN_IF_ERROR(transaction.commit());
-  return anchor;
 }
 
 Status PostgresLog::cut_audit(int64_t position) {

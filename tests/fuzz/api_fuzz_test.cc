@@ -17,6 +17,7 @@
 #include "model/json.h"
 #include "server/fleet_client.h"
 #include "server/server_process.h"
+#include "server/test_accounts.h"
 
 namespace frameworks {
 namespace {
@@ -26,7 +27,7 @@ using google::protobuf::MethodDescriptor;
 // What belongs to the other tenant begins with "qq"; the secret's value is in nobody's answer.
 constexpr const char* kForeign = "qq";
 constexpr const char* kSecret = "hunter2hunter2";
-constexpr const char* kFleet = R"(
+const std::string kFleet = R"(
 apiVersion: frameworks/v1
 kind: Tenant
 metadata: {name: acme}
@@ -75,36 +76,6 @@ apiVersion: frameworks/v1
 kind: Secret
 metadata: {name: password}
 spec: {data: {value: hunter2hunter2}}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: viewer}
-spec: {role: viewer}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: operator}
-spec: {role: operator}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: chief}
-spec: {role: admin}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: acme-viewer}
-spec: {role: viewer, tenant: acme}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: acme-operator}
-spec: {role: operator, tenant: acme}
----
-apiVersion: frameworks/v1
-kind: Account
-metadata: {name: acme-admin}
-spec: {role: admin, tenant: acme}
 )";
 
 uint64_t setting(const char* name, uint64_t otherwise) {
@@ -144,7 +115,15 @@ class ApiFuzz : public ::testing::Test {
   // The fleet and the tokens as they should be: what was fuzzed may have changed them.
   void prepare() {
     pb::ApplyResponse applied;
-    (void)client_->call("Fleet/Apply", FleetClient::yaml(kFleet), applied);
+    (void)client_->call(
+        "Fleet/Apply",
+        FleetClient::yaml(kFleet + account_documents({{"viewer", "viewer"},
+                                                      {"operator", "operator"},
+                                                      {"chief", "admin"},
+                                                      {"acme-viewer", "viewer", "acme"},
+                                                      {"acme-operator", "operator", "acme"},
+                                                      {"acme-admin", "admin", "acme"}})),
+        applied);
     callers_ = {{"nobody", ""}, {"wrong", "fwt_0123456789ab_AAAAAAAAAAAAAAAAAAAA"}};
     for (const char* account :
          {"viewer", "operator", "chief", "acme-viewer", "acme-operator", "acme-admin"}) {

@@ -287,6 +287,12 @@ Status plan_pool_nodes(Transaction& transaction, std::span<const ResourceKey> ch
   return plan_clusters(transaction, clusters);
 }
 
+void keep_addresses(const pb::NodeSpec& was, pb::NodeSpec& now) {
+  if (now.address().empty() && !now.pool().empty()) now.set_address(was.address());
+  if (now.mesh_address().empty()) now.set_mesh_address(was.mesh_address());
+  if (now.mesh_address6().empty()) now.set_mesh_address6(was.mesh_address6());
+}
+
 std::vector<pb::PlanStep> explain_machines(const Snapshot& before, const Snapshot& after,
                                            const std::set<std::string>* only) {
   std::map<std::string, std::pair<Facts, Facts>> machines;

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "frameworks/v1/fleet_api.pb.h"
+#include "frameworks/v1/node.pb.h"
 #include "model/snapshot.h"
 #include "store/store.h"
 
@@ -25,6 +26,10 @@ Status plan_pool_nodes(Transaction& transaction);
 // The same where it is known what the transaction wrote so far: work grows with the clusters that
 // `changed` concerns.
 Status plan_pool_nodes(Transaction& transaction, std::span<const ResourceKey> changed);
+
+// Gives `now`, which a file asks for, the addresses that the node was given and the file leaves
+// out.
+void keep_addresses(const pb::NodeSpec& was, pb::NodeSpec& now);
 
 // What happens to machines of local pools: create, update (size, place) and delete.
 std::vector<pb::PlanStep> explain_machines(const Snapshot& before, const Snapshot& after,
