@@ -40,8 +40,8 @@ std::string drain_text(const Resource& resource) {
       is_told && !drain.message().empty() ? ": " : "", is_told ? drain.message() : "",
       has_ended || !node.spec().has_drain_deadline()
           ? ""
-          : fmt::format(" (given up at {})", TimeUtil::ToString(TimeUtil::SecondsToTimestamp(
-                                                 node.spec().drain_deadline().seconds()))));
+          : fmt::format(" (deadline {})", TimeUtil::ToString(TimeUtil::SecondsToTimestamp(
+                                              node.spec().drain_deadline().seconds()))));
 }
 
 // Until it is quiet, or the deadline has passed with something left.

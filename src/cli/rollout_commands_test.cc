@@ -183,7 +183,7 @@ TEST_F(RolloutCommands, ADrainWithANewDeadlineIsNotOverWhenTheOldOneWas) {
   node.mutable_spec()->mutable_drain_deadline()->set_seconds(1'700'000'600);
   server_.fleet.put(Resource::of(node));
   EXPECT_EQ(look_once({"drain", "eu-edge-1", "--deadline", "10m"}), kExitInterrupted);
-  EXPECT_NE(out_.str().find("eu-edge-1: begins (given up at 2023-11-14T22:23:20Z)"),
+  EXPECT_NE(out_.str().find("eu-edge-1: begins (deadline 2023-11-14T22:23:20Z)"),
             std::string::npos)
       << out_.str();
 }

@@ -188,7 +188,8 @@ std::vector<pb::PlanStep> explain_firewall(const Snapshot& before, const Snapsho
     step.set_layer("machine");
     step.set_action(was == nullptr ? "create" : "update");
     step.set_object("Node/" + name);
-    step.set_summary(fmt::format("firewall: {} rules to add, {} to remove", added, removed));
+    step.set_summary(fmt::format("firewall: {} {} to add, {} to remove", added,
+                                 added == 1 ? "rule" : "rules", removed));
     if (was == nullptr) continue;  // all of it is new: the count says enough
     for (const std::string& line : new_lines)
       if (!old_lines.contains(line))

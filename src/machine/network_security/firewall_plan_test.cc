@@ -181,7 +181,7 @@ TEST(ExplainFirewall, CountsTheRulesThatComeAndGo) {
   ASSERT_EQ(steps.size(), 2u);
   EXPECT_EQ(steps[0].object(), "Node/eu-edge-1");
   EXPECT_EQ(steps[0].layer(), "machine");
-  EXPECT_EQ(steps[0].summary(), "firewall: 1 rules to add, 0 to remove");
+  EXPECT_EQ(steps[0].summary(), "firewall: 1 rule to add, 0 to remove");
   EXPECT_EQ(steps[0].changes(0).after(),
             R"("tcp dport 443 counter accept comment \"FirewallRule/web\"")");
   EXPECT_TRUE(explain_firewall(after, after).empty());

@@ -229,8 +229,8 @@ Facts machine_facts(const Snapshot& snapshot, const pb::Node& node) {
 std::string summary(const std::string& action, const std::string& node, const Facts& facts) {
   const auto plain = [&](size_t i) { return std::string(facts[i].second); };
   const auto unquoted = [&](size_t i) { return plain(i).substr(1, plain(i).size() - 2); };
-  return fmt::format("{} machine {}: {} cpus, {} MiB, {} in {}", action, node, plain(0), plain(1),
-                     unquoted(2), unquoted(3));
+  return fmt::format("{} machine {}: {} {}, {} MiB, {} in {}", action, node, plain(0),
+                     plain(0) == "1" ? "core" : "cores", plain(1), unquoted(2), unquoted(3));
 }
 
 std::optional<pb::PlanStep> machine_step(const std::string& node, const Facts& before,

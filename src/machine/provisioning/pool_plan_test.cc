@@ -186,7 +186,7 @@ TEST(PoolPlan, ExplainsWhatHappensToMachines) {
   EXPECT_EQ(steps[1].action(), "delete");
   EXPECT_EQ(steps[1].object(), "edge-2");
   EXPECT_EQ(explain_machines({}, before)[0].summary(),
-            "create machine edge-1: 1 cpus, 512 MiB, 10.99.4.1 in eu-west");
+            "create machine edge-1: 1 core, 512 MiB, 10.99.4.1 in eu-west");
   EXPECT_TRUE(explain_machines(before, before).empty());
 }
 
