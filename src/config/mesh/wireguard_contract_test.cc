@@ -225,6 +225,38 @@ TEST_P(RealWireguard, TwoNodesReachEachOtherThroughIt) {
   namespace_.resume();
 }
 
+// The peer's endpoint sees what is sent to it, and never answers.
+TEST_P(RealWireguard, TheEndWithTheHigherAddressBeginsAgainWithoutWaitingForItsTimer) {
+  ASSERT_TRUE(run_checked({.argv = {"ip", "link", "set", "lo", "up"}}));
+  // Handshakes that are begun within two seconds.
+  const auto begun = [&](const std::string& own, const std::string& peer) {
+    const Fd endpoint(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in here = at("127.0.0.1");
+    here.sin_port = 0;
+    socklen_t size = sizeof here;
+    EXPECT_EQ(bind(endpoint.get(), reinterpret_cast<sockaddr*>(&here), size), 0);
+    EXPECT_EQ(getsockname(endpoint.get(), reinterpret_cast<sockaddr*>(&here), &size), 0);
+    const WireguardConfig config{.private_key = key("self"),
+                                 .listen_port = 51821,
+                                 .addresses = {own + "/32"},
+                                 .peers = {{public_key(key(peer)),
+                                            fmt::format("127.0.0.1:{}", ntohs(here.sin_port)),
+                                            {peer + "/32"},
+                                            0}}};
+    EXPECT_TRUE(wireguard_->set(config));
+    int count = 0;
+    pollfd readable{endpoint.get(), POLLIN, 0};
+    char packet[256];
+    constexpr ssize_t kInitiation = 148;  // bytes; WireGuard's protocol, 5.4.2
+    while (poll(&readable, 1, 2'000) == 1)
+      count += recv(endpoint.get(), packet, sizeof packet, 0) == kInitiation ? 1 : 0;
+    EXPECT_TRUE(wireguard_->observe()->config == normalized(config));
+    return count;
+  };
+  EXPECT_EQ(begun("10.64.1.1", "10.64.1.2"), 1);
+  EXPECT_EQ(begun("10.64.1.9", "10.64.1.3"), 2);
+}
+
 INSTANTIATE_TEST_SUITE_P(Real, RealWireguard, testing::Values(Side::kReal));
 
 }  // namespace

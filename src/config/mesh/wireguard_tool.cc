@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <net/if.h>
@@ -8,8 +9,11 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <set>
+#include <thread>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/ip.h"
 #include "base/process.h"
@@ -27,6 +31,9 @@ constexpr std::string_view kAlias = "frameworks-mesh";
 constexpr std::string_view kRouteProtocol = "87";
 // An Ethernet frame less the overhead of WireGuard over IPv6.
 constexpr int kMtu = 1420;
+
+// More than a handshake with the other end of the world takes.
+constexpr std::chrono::milliseconds kLookAgain{700};
 
 Result<std::string> tool(std::vector<std::string> argv, std::string input = {}) {
   return run_checked({.argv = std::move(argv), .input = std::move(input), .timeout = kTimeout});
@@ -73,16 +80,19 @@ Result<WireguardConfig> canonical(WireguardConfig config) {
   return normalized(std::move(config));
 }
 
+std::string peer_text(const WireguardPeer& peer) {
+  std::string out = fmt::format("[Peer]\nPublicKey = {}\n", peer.public_key);
+  if (!peer.endpoint.empty()) out += fmt::format("Endpoint = {}\n", peer.endpoint);
+  if (peer.keepalive != 0) out += fmt::format("PersistentKeepalive = {}\n", peer.keepalive);
+  if (!peer.allowed_ips.empty())
+    out += fmt::format("AllowedIPs = {}\n", fmt::join(peer.allowed_ips, ", "));
+  return out;
+}
+
 std::string configuration_text(const WireguardConfig& config) {
   std::string out = fmt::format("[Interface]\nPrivateKey = {}\nListenPort = {}\n",
                                 config.private_key, config.listen_port);
-  for (const WireguardPeer& peer : config.peers) {
-    out += fmt::format("[Peer]\nPublicKey = {}\n", peer.public_key);
-    if (!peer.endpoint.empty()) out += fmt::format("Endpoint = {}\n", peer.endpoint);
-    if (peer.keepalive != 0) out += fmt::format("PersistentKeepalive = {}\n", peer.keepalive);
-    if (!peer.allowed_ips.empty())
-      out += fmt::format("AllowedIPs = {}\n", fmt::join(peer.allowed_ips, ", "));
-  }
+  for (const WireguardPeer& peer : config.peers) out += peer_text(peer);
   return out;
 }
 
@@ -110,6 +120,7 @@ class WireguardTool final : public Wireguard {
 
   Result<Effect> set(const WireguardConfig& wanted_config) override {
     ASSIGN_OR_RETURN(const WireguardConfig wanted, canonical(wanted_config));
+    look_again_ = {};  // one at a time; what it had still to look at is looked at later
     ASSIGN_OR_RETURN(bool changed, ensure_interface());
     ASSIGN_OR_RETURN(const Observed present, observe());
     auto same_but_addresses = present.config;
@@ -200,27 +211,66 @@ class WireguardTool final : public Wireguard {
     return {};
   }
 
-  // Sends each new peer an empty datagram (RFC 863, discard), so that the handshake happens now. Else
-  // a peer that knew this node before it restarted goes on with the old session's keys until its
-  // own timer gives up on them, 15 s after it first sent in vain. Lost greetings do no harm.
-  static void greet_new_peers(const WireguardConfig& present, const WireguardConfig& wanted) {
-    const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // Sends each new peer an empty datagram (RFC 863, discard), so that the handshake happens now.
+  // Else a peer that knew this node before it restarted goes on with the old session's keys until
+  // its own timer gives up on them, 15 s after it first sent in vain. Lost greetings do no harm.
+  //
+  // Both ends learn of each other at nearly the same time, and handshakes that cross on the way end
+  // each other: each end takes the other's initiation and then drops the answer to its own. Neither
+  // may begin another for 5 s, except with a peer that is new to it: therefore the end with the
+  // higher address looks again a moment later, and makes those anew that have no session.
+  void greet_new_peers(const WireguardConfig& present, const WireguardConfig& wanted) {
     std::set<std::string> known;
     for (const WireguardPeer& peer : present.peers) known.insert(peer.public_key);
+    const auto own = mesh_address(wanted.addresses);
+    std::vector<WireguardPeer> to_look_at;
     for (const WireguardPeer& peer : wanted.peers) {
-      if (known.contains(peer.public_key)) continue;
-      for (const std::string& text : peer.allowed_ips) {
-        const auto prefix = Cidr::parse(text);
-        if (!prefix || !prefix->address().is_v4() || prefix->prefix() != 32) continue;
-        sockaddr_in target{};
-        target.sin_family = AF_INET;
-        target.sin_port = htons(9);
-        std::memcpy(&target.sin_addr, prefix->address().bytes().data(), 4);
-        (void)sendto(socket.get(), "", 0, 0, reinterpret_cast<const sockaddr*>(&target),
-                     sizeof target);
-        break;
-      }
+      const bool is_new = !known.contains(peer.public_key);
+      const auto address = mesh_address(peer.allowed_ips);
+      if (!address || (!is_new && !unanswered_.contains(peer.public_key))) continue;
+      if (is_new) greet(*address);
+      if (own && *own > *address) to_look_at.push_back(peer);
     }
+    unanswered_.clear();
+    for (const WireguardPeer& peer : to_look_at) unanswered_.insert(peer.public_key);
+    if (to_look_at.empty()) return;
+    look_again_ = std::jthread([this, peers = std::move(to_look_at)](const std::stop_token& stop) {
+      if (system_clock().sleep_for(kLookAgain, stop)) make_anew(peers);
+    });
+  }
+
+  // Those of the peers that have had no handshake.
+  void make_anew(const std::vector<WireguardPeer>& peers) {
+    const auto handshakes = tool({"wg", "show", interface_, "latest-handshakes"});
+    if (!handshakes) return;
+    for (const WireguardPeer& peer : peers) {
+      if (handshakes->find(peer.public_key + "\t0\n") == std::string::npos) continue;
+      if (!tool({"wg", "set", interface_, "peer", peer.public_key, "remove"}) ||
+          !tool({"wg", "addconf", interface_, "/dev/stdin"}, peer_text(peer)))
+        return;  // the next set() finds what is missing
+      if (const auto address = mesh_address(peer.allowed_ips)) greet(*address);
+    }
+  }
+
+  // The first host's address among them, as a number.
+  static std::optional<uint32_t> mesh_address(const std::vector<std::string>& prefixes) {
+    for (const std::string& text : prefixes) {
+      const auto prefix = Cidr::parse(text);
+      if (!prefix || !prefix->address().is_v4() || prefix->prefix() != 32) continue;
+      uint32_t address = 0;
+      std::memcpy(&address, prefix->address().bytes().data(), sizeof address);
+      return ntohl(address);
+    }
+    return {};
+  }
+
+  static void greet(uint32_t address) {
+    const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_in target{};
+    target.sin_family = AF_INET;
+    target.sin_port = htons(9);
+    target.sin_addr.s_addr = htonl(address);
+    (void)sendto(socket.get(), "", 0, 0, reinterpret_cast<const sockaddr*>(&target), sizeof target);
   }
 
   Result<std::vector<std::string>> observe_addresses() {
@@ -277,6 +327,8 @@ class WireguardTool final : public Wireguard {
 
   std::string interface_;
   std::string backend_;
+  std::set<std::string> unanswered_;  // peers that are to be looked at again
+  std::jthread look_again_;           // in the network namespace of who made it
 };
 
 }  // namespace
