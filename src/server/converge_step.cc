@@ -27,6 +27,11 @@ void tell(OperationContext& context, const std::string& node, const std::string&
   context.emit(std::move(event));
 }
 
+// Since this operation configured what there was: it is the next one's, which waits for this one.
+bool came_later(const pb::Node& node) {
+  return !has_joined(node) && node.status().configuration().version().empty();
+}
+
 }  // namespace
 
 std::string why_not_converged(const Snapshot& snapshot, const pb::Node& node, bool sent) {
@@ -53,7 +58,7 @@ Status ConvergeStep::run(OperationContext& context) const {
     int64_t total = 0;
     std::vector<std::string> converged;
     for (const auto& node : snapshot->list<pb::Node>()) {
-      if (is_switched_off(*node)) continue;
+      if (is_switched_off(*node) || came_later(*node)) continue;
       ++total;
       const std::string& name = node->metadata().name();
       const std::string why = why_not_converged(*snapshot, *node, sessions.converged(name));

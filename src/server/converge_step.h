@@ -15,7 +15,7 @@ struct ConvergeStep {
   std::chrono::seconds timeout{180};
 
   // kDeadlineExceeded names whom it waited for, and why. Nodes whose machine was switched off on
-  // purpose are not waited for.
+  // purpose are not waited for, nor those that came since: the next operation configures them.
   Status run(OperationContext& context) const;
 };
 

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
@@ -277,6 +278,29 @@ TEST_F(ServerTest, RestAndGrpcAnswerAlike) {
   EXPECT_EQ(document.at("tenant"), "acme");
   EXPECT_EQ(document.at("endpoints").as_array().size(), static_cast<size_t>(grpc.endpoints_size()));
   EXPECT_EQ(document.at("clusters").as_array().size(), 2u);
+}
+
+// The first apply still waits for its own node when the second brings another.
+TEST_F(ServerTest, AnApplyDoesNotWaitForNodesThatALaterOneBrings) {
+  const auto node = [](int number) {
+    return fmt::format(
+        "---\napiVersion: frameworks/v1\nkind: Node\nmetadata: {{name: edge-{0}}}\n"
+        "spec: {{cluster: edge, address: 192.0.2.{0}}}\n",
+        number);
+  };
+  const auto first = client_->apply(FleetClient::yaml(
+      "apiVersion: frameworks/v1\nkind: Cluster\nmetadata: {name: edge}\nspec: {tier: edge, "
+      "region: eu-west, networks: {mesh: 10.64.1.0/24}}\n" +
+      node(1)));
+  const auto state = directory_.path() / "state";
+  ASSERT_TRUE(
+      eventually([&] { return std::filesystem::exists(state / "simulated" / "edge-1.token"); }));
+  const auto second = client_->apply(FleetClient::yaml(node(2)));
+  EXPECT_NE(first.operation(), second.operation());
+  for (const char* name : {"edge-1", "edge-2"})
+    agents_.push_back(std::make_unique<FakeAgent>(state, server_->grpc_port(), name));
+  for (const auto& applied : {first, second})
+    EXPECT_EQ(client_->wait(applied.operation()).state(), pb::OPERATION_STATE_SUCCEEDED);
 }
 
 TEST_F(ServerTest, ASecondServerKeepsOffTheStateFolder) {
