@@ -18,6 +18,7 @@ find_package(benchmark REQUIRED)
 find_library(RAPIDCHECK rapidcheck REQUIRED)
 find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 find_library(CARES cares REQUIRED)
+find_library(NGHTTP2 nghttp2 REQUIRED)
 
 # The allocator of programs that write and read on several threads at once: the server, and what is
 # measured in its stead. Sanitizers bring their own.

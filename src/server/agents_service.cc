@@ -1,137 +1,105 @@
 #include "server/agents_service.h"
 
-#include <fmt/format.h>
-
-#include <mutex>
-
-#include "base/log.h"
+#include "frameworks/v1/agent.pb.h"
 #include "server/api.h"
-#include "server/grpc_status.h"
-#include "server/grpc_transport.h"
 
 namespace frameworks {
 namespace {
 
-constexpr const char* kJoin = "frameworks.v1.Agents/Join";
-constexpr const char* kSession = "frameworks.v1.Agents/Session";
+constexpr std::string_view kJoin = "frameworks.v1.Agents/Join";
+constexpr std::string_view kSession = "frameworks.v1.Agents/Session";
 
-// Binds gRPC's reactor to a Session: one write under way, reads one after the other.
-class AgentStream final : public grpc::ServerBidiReactor<pb::AgentMessage, pb::ServerMessage>,
-                          public std::enable_shared_from_this<AgentStream> {
+Error unreadable(const Message& message) {
+  return {Code::kInvalidArgument, "not a " + message.GetTypeName()};
+}
+
+bool parse(std::string_view bytes, Message& message) {
+  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+// A node's trade of a token for a certificate.
+class JoinCall final : public GrpcCall {
  public:
-  explicit AgentStream(Metrics& metrics) : metrics_(metrics) {}
+  JoinCall(JoinDesk& desk, Metrics& metrics, std::string_view source)
+      : desk_(desk), metrics_(metrics), source_(source) {}
 
-  void begin(Sessions& sessions, const std::string& node) {
-    self_ = shared_from_this();
-    if (node.empty())
-      return finish(Error(Code::kUnauthenticated,
-                          "a node's stream needs the client certificate that joining gave"));
-    const std::weak_ptr<AgentStream> weak = weak_from_this();
-    auto session = sessions.open(node, {[weak] {
-                                          if (auto self = weak.lock()) self->pump();
-                                        },
-                                        [weak](const Error& error) {
-                                          if (auto self = weak.lock()) self->finish(error);
-                                        }});
-    if (!session) return finish(session.error());
-    {
-      std::lock_guard lock(mutex_);
-      session_ = std::move(*session);
-    }
-    StartRead(&in_);
+  void on_message(GrpcStream& stream, std::string_view message) override {
+    pb::JoinRequest request;
+    if (!parse(message, request)) return stream.finish(unreadable(request));
+    if (auto good = check_request(request); !good) return stream.finish(good);
+    desk_.join(request, source_, [handle = stream.handle()](Result<pb::JoinResponse> joined) {
+      handle->post([joined = std::move(joined)](GrpcStream& to) {
+        if (!joined) return to.finish(joined.error());
+        to.send(joined->SerializeAsString());
+        to.finish();
+      });
+    });
   }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) return finish(Error(Code::kCancelled, "the node closed its stream"));
-    const auto session = current();
-    if (session == nullptr) return;
-    if (auto status = session->receive(in_); !status) return finish(status.error());
-    std::lock_guard lock(mutex_);
-    if (!finished_) StartRead(&in_);
-  }
-
-  void OnWriteDone(bool ok) override {
-    if (!ok) return finish(Error(Code::kCancelled, "the node went away"));
-    {
-      std::lock_guard lock(mutex_);
-      writing_ = false;
-      out_.Clear();  // a quiet node's last plan is nobody's any more
-    }
-    pump();
-  }
-
-  void OnCancel() override { finish(Error(Code::kCancelled, "the node went away")); }
-  void OnDone() override { self_.reset(); }
+  void on_half_close(GrpcStream&) override {}
+  void on_end(int code, uint64_t) override { metrics_.count_request(kJoin, "grpc", code); }
 
  private:
-  std::shared_ptr<Session> current() {
-    std::lock_guard lock(mutex_);
-    return session_;
-  }
-
-  void pump() {
-    std::lock_guard lock(mutex_);
-    if (writing_ || finished_ || session_ == nullptr) return;
-    auto message = session_->next();
-    if (!message) return;
-    writing_ = true;
-    out_ = std::move(*message);
-    StartWrite(&out_);
-  }
-
-  void finish(const Error& error) {
-    std::shared_ptr<Session> session;  // ends outside the lock
-    std::lock_guard lock(mutex_);
-    if (finished_) return;
-    finished_ = true;
-    session = std::move(session_);
-    metrics_.count_request(kSession, "grpc", static_cast<int>(error.code()));
-    Finish(to_grpc(error));
-  }
-
+  JoinDesk& desk_;
   Metrics& metrics_;
-  pb::AgentMessage in_;
-  std::mutex mutex_;
-  pb::ServerMessage out_;
-  std::shared_ptr<Session> session_;
-  bool writing_ = false;
-  bool finished_ = false;
-  std::shared_ptr<AgentStream> self_;  // gRPC's hold on this object
+  const std::string source_;
 };
 
-// A call that ended before it began.
-class Refused final : public grpc::ServerUnaryReactor {
+// Binds a call to a node's Session.
+class SessionCall final : public GrpcCall {
  public:
-  explicit Refused(const Error& error) { Finish(to_grpc(error)); }
-  void OnDone() override { delete this; }
+  explicit SessionCall(Metrics& metrics) : metrics_(metrics) {}
+
+  Status begin(Sessions& sessions, std::string_view node, GrpcStream& stream) {
+    if (node.empty())
+      return Error(Code::kUnauthenticated,
+                   "a node's stream needs the client certificate that joining gave");
+    const auto handle = stream.handle();
+    ASSIGN_OR_RETURN(session_,
+                     sessions.open(std::string(node), {[handle] { handle->poke(); },
+                                                       [handle](const Error& error) {
+                                                         handle->post([error](GrpcStream& to) {
+                                                           to.finish(error);
+                                                         });
+                                                       }}));
+    return {};
+  }
+
+  void on_message(GrpcStream& stream, std::string_view message) override {
+    pb::AgentMessage in;
+    if (!parse(message, in)) return stream.finish(unreadable(in));
+    if (auto taken = session_->receive(in); !taken) stream.finish(taken);
+  }
+  void on_half_close(GrpcStream& stream) override {
+    stream.finish(Error(Code::kCancelled, "the node closed its stream"));
+  }
+  void on_writable(GrpcStream& stream) override {
+    if (session_ == nullptr) return;
+    if (const auto message = session_->next()) stream.send(message->SerializeAsString());
+  }
+  void on_end(int code, uint64_t) override {
+    session_.reset();
+    metrics_.count_request(kSession, "grpc", code);
+  }
+
+ private:
+  Metrics& metrics_;
+  std::shared_ptr<Session> session_;
 };
 
 }  // namespace
 
-grpc::ServerUnaryReactor* AgentsService::Join(grpc::CallbackServerContext* context,
-                                              const pb::JoinRequest* request,
-                                              pb::JoinResponse* response) {
-  if (auto good = check_request(*request); !good) {
-    metrics_.count_request(kJoin, "grpc", static_cast<int>(good.error().code()));
-    return new Refused(good.error());
+bool AgentsService::open(const GrpcHead& head, GrpcStream& stream) {
+  const std::string_view method = head.path.substr(std::min<size_t>(1, head.path.size()));
+  if (method == kJoin) {
+    stream.set_call(std::make_unique<JoinCall>(desk_, metrics_, head.source));
+    return true;
   }
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  desk_.join(*request, context->peer(),
-             [reactor, response, &metrics = metrics_](Result<pb::JoinResponse> joined) {
-               metrics.count_request(kJoin, "grpc",
-                                     joined ? 0 : static_cast<int>(joined.error().code()));
-               if (!joined) return reactor->Finish(to_grpc(joined.error()));
-               *response = std::move(*joined);
-               reactor->Finish(grpc::Status::OK);
-             });
-  return reactor;
-}
-
-grpc::ServerBidiReactor<pb::AgentMessage, pb::ServerMessage>* AgentsService::Session(
-    grpc::CallbackServerContext* context) {
-  auto stream = std::make_shared<AgentStream>(metrics_);
-  stream->begin(sessions_, node_of(*context));
-  return stream.get();
+  if (method != kSession) return false;
+  auto call = std::make_unique<SessionCall>(metrics_);
+  SessionCall& it = *call;
+  stream.set_call(std::move(call));
+  if (auto begun = it.begin(sessions_, head.node, stream); !begun) stream.finish(begun);
+  return true;
 }
 
 }  // namespace frameworks

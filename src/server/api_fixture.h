@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "frameworks/v1/agent.grpc.pb.h"
 #include "machine/certificates/authority.h"
+#include "server/grpc_server.h"
 #include "server/rest_server.h"
 #include "server/test_client.h"
 
@@ -35,9 +35,9 @@ class ApiFixture : public ::testing::Test {
   void serve(RestLimits rest = {}, GrpcLimits grpc = {}) {
     const auto server = *authority_.issue_server({"localhost"}, {"127.0.0.1"});
     const ApiServing serving{api_, authentication_, workers_, streams_, metrics_};
-    auto started = GrpcTransport::start(
+    auto started = GrpcServer::start(
         "127.0.0.1:0", {server.key_pem, server.certificate_pem, authority_.certificate_pem()},
-        serving, agents_, grpc);
+        serving, nullptr, grpc);
     ASSERT_TRUE(started) << started.error().text();
     grpc_ = std::move(*started);
     auto rest_started = RestServer::start("127.0.0.1:0", serving, rest);
@@ -57,10 +57,9 @@ class ApiFixture : public ::testing::Test {
   Authentication authentication_;
   Api api_;
   Metrics metrics_;
-  pb::Agents::CallbackService agents_;  // answers "unimplemented"
   Workers workers_{2, 64};
   Workers streams_{1, 4096};
-  std::unique_ptr<GrpcTransport> grpc_;
+  std::unique_ptr<GrpcServer> grpc_;
   std::unique_ptr<RestServer> rest_;
   std::shared_ptr<grpc::Channel> channel_;
 };

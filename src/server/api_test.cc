@@ -1,5 +1,5 @@
-#include "frameworks/v1/tenants_api.pb.h"
 #include "server/api.h"
+#include "frameworks/v1/tenants_api.pb.h"
 
 #include <sys/stat.h>
 
@@ -137,8 +137,6 @@ TEST_F(ApiFixture, TellsHandlersWhereACallComesFrom) {
       unary_call(*channel_, "frameworks.v1.Fleet/Get", kViewerToken, request, response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(source, "grpc 127.0.0.1");
-  EXPECT_EQ(peer_address("ipv6:%5B2001:db8::1%5D:4711"), "2001:db8::1");
-  EXPECT_EQ(peer_address("unix:/run/socket"), "unix:/run/socket");
 }
 
 TEST_F(ApiTest, RefusesAWrongTokenAlsoWithAGoodCertificate) {
@@ -385,17 +383,17 @@ TEST_F(ReadyTest, GrpcSendsThePiecesOfAnAnswerAsTheyAre) {
     pb::GetTenantContextRequest request;
     request.set_tenant("acme");
     pb::TenantContext response;
-    ASSERT_TRUE(unary_call(*channel_, "frameworks.v1.Tenants/GetContext", kViewerToken, request,
-                           response)
-                    .ok());
+    ASSERT_TRUE(
+        unary_call(*channel_, "frameworks.v1.Tenants/GetContext", kViewerToken, request, response)
+            .ok());
     own.MergeFrom(shared);
     EXPECT_EQ(response.DebugString(), own.DebugString());
     own.clear_endpoints();
     request.set_tenant("other");
-    EXPECT_EQ(unary_call(*channel_, "frameworks.v1.Tenants/GetContext", kViewerToken, request,
-                         response)
-                  .error_code(),
-              grpc::StatusCode::NOT_FOUND);
+    EXPECT_EQ(
+        unary_call(*channel_, "frameworks.v1.Tenants/GetContext", kViewerToken, request, response)
+            .error_code(),
+        grpc::StatusCode::NOT_FOUND);
   }
   // gRPC lets go of what it sent in its own time.
   const auto deadline = system_clock().mono() + std::chrono::seconds(20);
@@ -449,11 +447,10 @@ TEST_F(ReadyTest, ManyStreamsLeaveRoomForCallsAndAreBoundedByThemselves) {
 TEST_F(ApiTest, TwoServersCannotShareAPort) {
   serve();
   const auto server = *authority_.issue_server({"localhost"}, {});
-  pb::Agents::CallbackService agents;
   const auto second =
-      GrpcTransport::start("127.0.0.1:" + std::to_string(grpc_->port()),
-                           {server.key_pem, server.certificate_pem, authority_.certificate_pem()},
-                           {api_, authentication_, workers_, streams_, metrics_}, agents);
+      GrpcServer::start("127.0.0.1:" + std::to_string(grpc_->port()),
+                        {server.key_pem, server.certificate_pem, authority_.certificate_pem()},
+                        {api_, authentication_, workers_, streams_, metrics_}, nullptr);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code(), Code::kUnavailable);
 }

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "frameworks/v1/agent.grpc.pb.h"
 #include "machine/certificates/authority.h"
+#include "model/kind.h"
 #include "server/test_client.h"
 
 namespace frameworks {

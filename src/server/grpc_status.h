@@ -4,8 +4,6 @@
 // an error that has more. What does not fit is cut; REST tells all.
 #pragma once
 
-#include <grpcpp/support/status.h>
-
 #include <string>
 #include <vector>
 
@@ -14,6 +12,13 @@
 #include "model/kind.h"
 
 namespace frameworks {
+
+// How a call ends: "grpc-status", "grpc-message", "grpc-status-details-bin".
+struct GrpcStatus {
+  int code = 0;
+  std::string message;
+  std::string details;
+};
 
 inline pb::Violations to_proto(const std::vector<Violation>& violations) {
   pb::Violations out;
@@ -52,16 +57,16 @@ inline std::string details_of(const std::vector<Violation>& violations) {
   return out.SerializeAsString();
 }
 
-inline grpc::Status to_grpc(const Error& error) {
-  const auto code = static_cast<grpc::StatusCode>(error.code());
+inline GrpcStatus to_grpc(const Error& error) {
   std::string message = error.message();
   if (message.size() > kMaxMessageBytes) {
     size_t end = kMaxMessageBytes;  // not within a character
     while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
     message = message.substr(0, end) + " …";
   }
-  if (error.violations().empty()) return {code, message};
-  return {code, message, details_of(error.violations())};
+  const int code = static_cast<int>(error.code());
+  if (error.violations().empty()) return {code, std::move(message), {}};
+  return {code, std::move(message), details_of(error.violations())};
 }
 
 }  // namespace frameworks

@@ -30,6 +30,7 @@
 #include "server/converge_step.h"
 #include "server/derive.h"
 #include "server/fleet_health.h"
+#include "server/grpc_server.h"
 #include "server/handlers.h"
 #include "server/node_plan.h"
 #include "server/provision_step.h"
@@ -422,8 +423,8 @@ class Server final : public Quartermaster {
     grpc_limits.connections = std::max(64, files / 8 * 5);
     // Very many agents may share an address.
     grpc_limits.per_address = std::max(32, grpc_limits.connections / 8 * 7);
-    ASSIGN_OR_RETURN(grpc_, GrpcTransport::start(options_.listen_grpc, identity, serving, *agents_,
-                                                 grpc_limits));
+    ASSIGN_OR_RETURN(grpc_, GrpcServer::start(options_.listen_grpc, identity, serving,
+                                              agents_.get(), grpc_limits));
     // Last, since it shows the others' metrics.
     ASSIGN_OR_RETURN(rest_, RestServer::start(options_.listen_rest, serving, limits,
                                               wants_rest_tls(options_) ? &identity : nullptr));
@@ -472,7 +473,7 @@ class Server final : public Quartermaster {
   std::unique_ptr<Workers> workers_;
   std::unique_ptr<Workers> streams_;
   std::unique_ptr<AgentsService> agents_;
-  std::unique_ptr<GrpcTransport> grpc_;
+  std::unique_ptr<GrpcServer> grpc_;
   std::unique_ptr<RestServer> rest_;
 };
 

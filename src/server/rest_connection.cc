@@ -51,14 +51,14 @@ void let_go(std::string& text, size_t keep) {
 
 }  // namespace
 
-void RestConnection::start(Accepted accepted, RestLoop& loop, RestShared& shared) {
+void RestConnection::start(Accepted accepted, EventLoop& loop, RestShared& shared) {
   auto connection = std::make_shared<RestConnection>(std::move(accepted), loop, shared);
   RestConnection& it = *connection;
   it.wait(shared.limits.patience);
   if (loop.add(it.socket_.fd(), std::move(connection))) it.drive();
 }
 
-RestConnection::RestConnection(Accepted accepted, RestLoop& loop, RestShared& shared)
+RestConnection::RestConnection(Accepted accepted, EventLoop& loop, RestShared& shared)
     : loop_(loop),
       shared_(shared),
       socket_(std::move(accepted.fd), shared.tls.get()),
@@ -112,7 +112,7 @@ bool RestConnection::flush() {
   if (sent_ == 0) wait(shared_.limits.patience);
   while (sent_ < out_.size()) {
     const ssize_t count = socket_.write(std::string_view(out_).substr(sent_));
-    if (count == RestSocket::kWait) return false;
+    if (count == Socket::kWait) return false;
     if (count <= 0) return close(), false;
     sent_ += static_cast<size_t>(count);
   }
@@ -139,7 +139,7 @@ bool RestConnection::flush() {
 bool RestConnection::take_bytes() {
   std::vector<char>& scratch = loop_.scratch();
   const ssize_t count = socket_.read(scratch.data(), scratch.size());
-  if (count == RestSocket::kWait) return readable_ = false;
+  if (count == Socket::kWait) return readable_ = false;
   if (count <= 0) return close(), false;
   const auto size = static_cast<size_t>(count);
   if (size < scratch.size() && socket_.short_read_is_last() && !ended_) readable_ = false;

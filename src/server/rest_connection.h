@@ -7,11 +7,11 @@
 #include <string>
 
 #include "server/http_request.h"
-#include "server/rest_loop.h"
+#include "server/event_loop.h"
 #include "server/rest_request.h"
 #include "server/rest_routes.h"
 #include "server/rest_server.h"
-#include "server/rest_socket.h"
+#include "server/socket.h"
 
 namespace frameworks {
 
@@ -42,11 +42,11 @@ struct RestAnswer {
 };
 
 // Belongs to its loop's thread; pokes and workers' answers are posted to it.
-class RestConnection final : public RestLoop::Handler,
+class RestConnection final : public EventLoop::Handler,
                              public std::enable_shared_from_this<RestConnection> {
  public:
-  static void start(Accepted accepted, RestLoop& loop, RestShared& shared);
-  RestConnection(Accepted accepted, RestLoop& loop, RestShared& shared);
+  static void start(Accepted accepted, EventLoop& loop, RestShared& shared);
+  RestConnection(Accepted accepted, EventLoop& loop, RestShared& shared);
   ~RestConnection() override;
 
   void on_ready(bool readable, bool ended) override;
@@ -109,9 +109,9 @@ class RestConnection final : public RestLoop::Handler,
   void wait(std::chrono::seconds patience) { deadline_ = loop_.now() + patience; }
   void close();
 
-  RestLoop& loop_;
+  EventLoop& loop_;
   RestShared& shared_;
-  RestSocket socket_;
+  Socket socket_;
   const std::string address_;  // as it is counted
   const std::string source_;   // "rest 10.0.0.7"
   const bool trusted_;         // tokens may come in here

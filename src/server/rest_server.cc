@@ -19,13 +19,13 @@ class Server final : public RestServer {
 
   Status begin(const std::string& address, const TlsIdentity* tls) {
     if (tls != nullptr) {
-      ASSIGN_OR_RETURN(shared_.tls, TlsContext::make(*tls));
+      ASSIGN_OR_RETURN(shared_.tls, TlsContext::make(*tls, TlsContext::Use::kRest));
     }
     ASSIGN_OR_RETURN(Acceptor acceptor, Acceptor::listen(address));
     acceptor_.emplace(std::move(acceptor));
     for (int i = 0; i < std::max(1, shared_.limits.threads); ++i) {
-      loops_.push_back(std::make_unique<RestLoop>(system_clock()));
-      RestLoop& loop = *loops_.back();
+      loops_.push_back(std::make_unique<EventLoop>(system_clock()));
+      EventLoop& loop = *loops_.back();
       if (!loop.listen(acceptor_->fd(), [this, &loop] { return accept(loop); }))
         return Error(Code::kUnavailable, "cannot wait for connections: epoll refuses");
     }
@@ -37,7 +37,7 @@ class Server final : public RestServer {
   const ConnectionCount& connections() const override { return shared_.count; }
 
  private:
-  bool accept(RestLoop& loop) {
+  bool accept(EventLoop& loop) {
     Accepted accepted = acceptor_->accept(shared_.count);
     if (accepted.fd.valid()) RestConnection::start(std::move(accepted), loop, shared_);
     return accepted.more;
@@ -45,7 +45,7 @@ class Server final : public RestServer {
 
   RestShared shared_;
   std::optional<Acceptor> acceptor_;
-  std::vector<std::unique_ptr<RestLoop>> loops_;
+  std::vector<std::unique_ptr<EventLoop>> loops_;
 };
 
 }  // namespace

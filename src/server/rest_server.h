@@ -5,7 +5,7 @@
 // streaming method answers with server-sent events: "data" carries one message, "id" the place to
 // continue from; "event: error" a problem document; "event: end" says that all was told.
 //
-// A few threads, each with its own connections (RestLoop); what waits runs on workers. Everything
+// A few threads, each with its own connections (EventLoop); what waits runs on workers. Everything
 // that a connection holds is bounded, and freed while it is idle.
 #pragma once
 
@@ -15,7 +15,8 @@
 
 #include "base/error.h"
 #include "server/acceptor.h"
-#include "server/grpc_transport.h"
+#include "server/serving.h"
+#include "server/socket.h"
 
 namespace frameworks {
 

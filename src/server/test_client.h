@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "server/grpc_transport.h"
+#include "base/clock.h"
 
 namespace frameworks {
 

@@ -15,7 +15,7 @@
 
 namespace frameworks {
 
-class RestLoop {
+class EventLoop {
  public:
   // What waits for events of a descriptor. All calls come from the loop's thread.
   class Handler {
@@ -28,15 +28,15 @@ class RestLoop {
     virtual void on_stop() = 0;
 
    private:
-    friend class RestLoop;
+    friend class EventLoop;
     size_t place_ = 0;
     bool listed_ = false;
   };
 
-  explicit RestLoop(Clock& clock);
-  ~RestLoop();
-  RestLoop(const RestLoop&) = delete;
-  RestLoop& operator=(const RestLoop&) = delete;
+  explicit EventLoop(Clock& clock);
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
 
   void start();
   // From any thread. False when the loop has ended: the task is dropped.

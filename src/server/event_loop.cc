@@ -1,4 +1,4 @@
-#include "server/rest_loop.h"
+#include "server/event_loop.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,7 +22,7 @@ char listen_mark = 0;
 
 }  // namespace
 
-RestLoop::RestLoop(Clock& clock)
+EventLoop::EventLoop(Clock& clock)
     : clock_(clock),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
@@ -34,13 +34,13 @@ RestLoop::RestLoop(Clock& clock)
   CHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) == 0);
 }
 
-RestLoop::~RestLoop() { stop(); }
+EventLoop::~EventLoop() { stop(); }
 
-void RestLoop::start() {
+void EventLoop::start() {
   thread_ = std::jthread([this] { run(); });
 }
 
-void RestLoop::post(std::function<void()> task) {
+void EventLoop::post(std::function<void()> task) {
   const bool first = posted_.with([&](Posted& posted) {
     if (posted.ended) return false;
     posted.tasks.push_back(std::move(task));
@@ -52,7 +52,7 @@ void RestLoop::post(std::function<void()> task) {
   [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
 }
 
-void RestLoop::stop() {
+void EventLoop::stop() {
   if (!thread_.joinable()) return;
   post([this] {
     stopping_ = true;
@@ -62,7 +62,7 @@ void RestLoop::stop() {
   thread_.join();
 }
 
-bool RestLoop::add(int fd, std::shared_ptr<Handler> handler) {
+bool EventLoop::add(int fd, std::shared_ptr<Handler> handler) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.ptr = handler.get();
@@ -73,7 +73,7 @@ bool RestLoop::add(int fd, std::shared_ptr<Handler> handler) {
   return true;
 }
 
-bool RestLoop::listen(int fd, std::function<bool()> ready) {
+bool EventLoop::listen(int fd, std::function<bool()> ready) {
   accept_ = std::move(ready);
   epoll_event event{};
   // Of several loops that listen, one is woken.
@@ -82,7 +82,7 @@ bool RestLoop::listen(int fd, std::function<bool()> ready) {
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void RestLoop::remove(Handler& handler) {
+void EventLoop::remove(Handler& handler) {
   if (!handler.listed_) return;
   handler.listed_ = false;
   auto& place = handlers_[handler.place_];
@@ -94,7 +94,7 @@ void RestLoop::remove(Handler& handler) {
   handlers_.pop_back();
 }
 
-std::string_view RestLoop::date() {
+std::string_view EventLoop::date() {
   if (date_.empty() || now_ - dated_ >= std::chrono::seconds(1)) {
     dated_ = now_;
     const std::time_t time = std::chrono::system_clock::to_time_t(clock_.wall());
@@ -106,12 +106,12 @@ std::string_view RestLoop::date() {
   return date_;
 }
 
-void RestLoop::run_tasks() {
+void EventLoop::run_tasks() {
   auto tasks = posted_.with([](Posted& posted) { return std::exchange(posted.tasks, {}); });
   for (auto& task : tasks) task();
 }
 
-void RestLoop::tick() {
+void EventLoop::tick() {
   if (now_ - ticked_ < kTick) return;
   ticked_ = now_;
   // A handler may remove itself, and then another takes its place: that one waits for the next.
@@ -121,7 +121,7 @@ void RestLoop::tick() {
   }
 }
 
-void RestLoop::run() {
+void EventLoop::run() {
   // Writing to a connection that TLS finds closed must not end the process.
   sigset_t pipe;
   sigemptyset(&pipe);

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -15,12 +16,19 @@ struct ssl_st;
 
 namespace frameworks {
 
-struct TlsIdentity;
+struct TlsIdentity {
+  std::string key_pem;
+  std::string certificate_pem;
+  std::string ca_pem;  // signs clients
+};
 
-// What makes TLS of sockets: TLS 1.2 or newer, the server's certificate, none asked of clients.
+// What makes TLS of sockets: TLS 1.2 or newer, the server's certificate.
 class TlsContext {
  public:
-  static Result<std::shared_ptr<const TlsContext>> make(const TlsIdentity& identity);
+  // REST speaks HTTP/1.1 and asks clients for no certificate. gRPC speaks HTTP/2; a client may show
+  // a certificate, which has to be of `identity.ca_pem`.
+  enum class Use { kRest, kGrpc };
+  static Result<std::shared_ptr<const TlsContext>> make(const TlsIdentity& identity, Use use);
   explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -31,13 +39,13 @@ class TlsContext {
   ssl_ctx_st* context_;
 };
 
-class RestSocket {
+class Socket {
  public:
   // `tls` null: plain.
-  RestSocket(Fd fd, const TlsContext* tls);
-  RestSocket(const RestSocket&) = delete;
-  RestSocket& operator=(const RestSocket&) = delete;
-  ~RestSocket();
+  Socket(Fd fd, const TlsContext* tls);
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  ~Socket();
 
   // How many bytes; kWait: none now, an event will tell; kGone: the peer ended or something broke.
   // The thread must have SIGPIPE blocked or ignored.
@@ -48,6 +56,9 @@ class RestSocket {
   // Whether a read that filled less than it could means that nothing is left.
   [[nodiscard]] bool short_read_is_last() const { return ssl_ == nullptr; }
   [[nodiscard]] int fd() const { return fd_.get(); }
+  // The one URI that the peer's verified certificate names (RFC 5280, 4.2.1.6); empty: none, or
+  // several.
+  [[nodiscard]] std::string peer_uri() const;
   // Tells the peer that nothing more comes.
   void finish();
 

@@ -1,16 +1,15 @@
-#include "server/rest_socket.h"
+#include "server/socket.h"
 
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-
-#include "server/grpc_transport.h"
 
 namespace frameworks {
 namespace {
@@ -19,6 +18,7 @@ struct Free {
   void operator()(BIO* bio) const { BIO_free(bio); }
   void operator()(X509* certificate) const { X509_free(certificate); }
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
 };
 
 std::unique_ptr<BIO, Free> memory(const std::string& text) {
@@ -32,7 +32,7 @@ Status take_identity(SSL_CTX* context, const TlsIdentity& identity) {
     const std::unique_ptr<X509, Free> certificate(read);
     const long taken = first ? SSL_CTX_use_certificate(context, certificate.get())
                              : SSL_CTX_add1_chain_cert(context, certificate.get());
-    if (taken != 1) return Error(Code::kInternal, "REST over TLS: the certificate is not usable");
+    if (taken != 1) return Error(Code::kInternal, "TLS: the certificate is not usable");
     first = false;
   }
   ERR_clear_error();  // the end of the PEM is an error to OpenSSL
@@ -40,40 +40,61 @@ Status take_identity(SSL_CTX* context, const TlsIdentity& identity) {
       PEM_read_bio_PrivateKey(memory(identity.key_pem).get(), nullptr, nullptr, nullptr));
   if (first || key == nullptr || SSL_CTX_use_PrivateKey(context, key.get()) != 1 ||
       SSL_CTX_check_private_key(context) != 1)
-    return Error(Code::kInternal, "REST over TLS: key and certificate do not belong together");
+    return Error(Code::kInternal, "TLS: key and certificate do not belong together");
   return {};
 }
 
-// This server speaks HTTP/1.1 only; a client that offers nothing of it goes on without ALPN.
+// A client that offers nothing of `protocol` goes on without ALPN (RFC 7301).
 int select_protocol(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in,
-                    unsigned int in_size, void*) {
-  static constexpr unsigned char kHttp11[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+                    unsigned int in_size, void* protocol) {
+  const auto& offered = *static_cast<const std::string_view*>(protocol);
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, size, kHttp11, sizeof kHttp11, in, in_size) !=
-      OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, size, reinterpret_cast<const unsigned char*>(offered.data()),
+                            static_cast<unsigned>(offered.size()), in,
+                            in_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_NOACK;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
 }
 
+std::string_view http_1_1 = "\x08http/1.1";
+std::string_view http_2 = "\x02h2";
+
+// Certificates of clients are verified at each connection anew: none is resumed.
+Status ask_for_certificate(SSL_CTX* context, const std::string& ca_pem) {
+  const std::unique_ptr<X509, Free> authority(
+      PEM_read_bio_X509(memory(ca_pem).get(), nullptr, nullptr, nullptr));
+  if (authority == nullptr ||
+      X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) != 1 ||
+      SSL_CTX_add_client_CA(context, authority.get()) != 1)
+    return Error(Code::kInternal, "TLS: the authority's certificate is not usable");
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 0);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  return {};
+}
+
 }  // namespace
 
-Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsIdentity& identity) {
+Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsIdentity& identity, Use use) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
-  if (context == nullptr) return Error(Code::kInternal, "REST over TLS: out of memory");
+  if (context == nullptr) return Error(Code::kInternal, "TLS: out of memory");
   auto out = std::make_shared<const TlsContext>(context);
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                 SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-  SSL_CTX_set_alpn_select_cb(context, select_protocol, nullptr);
+  SSL_CTX_set_read_ahead(context, 1);
+  SSL_CTX_set_alpn_select_cb(context, select_protocol, use == Use::kRest ? &http_1_1 : &http_2);
+  if (use == Use::kGrpc) RETURN_IF_ERROR(ask_for_certificate(context, identity.ca_pem));
   RETURN_IF_ERROR(take_identity(context, identity));
   return out;
 }
 
 TlsContext::~TlsContext() { SSL_CTX_free(context_); }
 
-RestSocket::RestSocket(Fd fd, const TlsContext* tls) : fd_(std::move(fd)) {
+Socket::Socket(Fd fd, const TlsContext* tls) : fd_(std::move(fd)) {
   if (tls == nullptr) return;
   ssl_ = SSL_new(tls->get());
   CHECK(ssl_ != nullptr);
@@ -81,9 +102,9 @@ RestSocket::RestSocket(Fd fd, const TlsContext* tls) : fd_(std::move(fd)) {
   SSL_set_accept_state(ssl_);
 }
 
-RestSocket::~RestSocket() { SSL_free(ssl_); }
+Socket::~Socket() { SSL_free(ssl_); }
 
-ssize_t RestSocket::tls_result(int result) {
+ssize_t Socket::tls_result(int result) {
   if (result > 0) return result;
   switch (SSL_get_error(ssl_, result)) {
     case SSL_ERROR_WANT_READ:
@@ -95,7 +116,7 @@ ssize_t RestSocket::tls_result(int result) {
   }
 }
 
-ssize_t RestSocket::read(char* into, size_t size) {
+ssize_t Socket::read(char* into, size_t size) {
   if (ssl_ != nullptr)
     return tls_result(SSL_read(ssl_, into, static_cast<int>(std::min<size_t>(size, INT_MAX))));
   while (true) {
@@ -106,7 +127,7 @@ ssize_t RestSocket::read(char* into, size_t size) {
   }
 }
 
-ssize_t RestSocket::write(std::string_view bytes) {
+ssize_t Socket::write(std::string_view bytes) {
   if (ssl_ != nullptr)
     return tls_result(
         SSL_write(ssl_, bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), INT_MAX))));
@@ -118,7 +139,24 @@ ssize_t RestSocket::write(std::string_view bytes) {
   }
 }
 
-void RestSocket::finish() {
+std::string Socket::peer_uri() const {
+  X509* certificate = ssl_ == nullptr ? nullptr : SSL_get0_peer_certificate(ssl_);
+  if (certificate == nullptr || SSL_get_verify_result(ssl_) != X509_V_OK) return {};
+  const std::unique_ptr<GENERAL_NAMES, Free> names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  std::string out;
+  for (int i = 0, found = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type != GEN_URI) continue;
+    if (++found > 1) return {};
+    const ASN1_IA5STRING* uri = name->d.uniformResourceIdentifier;
+    out.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)),
+               static_cast<size_t>(ASN1_STRING_length(uri)));
+  }
+  return out;
+}
+
+void Socket::finish() {
   if (ssl_ != nullptr && SSL_is_init_finished(ssl_) == 1) SSL_shutdown(ssl_);
   ERR_clear_error();
   ::shutdown(fd_.get(), SHUT_WR);
