@@ -129,12 +129,13 @@ TEST(MeshHash, DiffersWithEveryFieldOfTheSectionAndItsPeers) {
 TEST(KnownPeers, AreMadeAgainOnlyWhenWhatPeersSeeChanged) {
   KnownPeers known;
   pb::Node node = edge(star(1), 1);
-  const auto first = known.get(node);
+  const auto get = [&] { return known.get({std::make_shared<const pb::Node>(node)}).at(0); };
+  const auto first = get();
   node.mutable_status()->mutable_health()->set_reason("of no matter");
-  EXPECT_EQ(known.get(node), first);
+  EXPECT_EQ(get(), first);
   node.mutable_spec()->set_wireguard_port(7);
-  EXPECT_NE(known.get(node), first);
-  EXPECT_NE(known.get(node)->peer.endpoint(), first->peer.endpoint());
+  EXPECT_NE(get(), first);
+  EXPECT_NE(get()->peer.endpoint(), first->peer.endpoint());
 }
 
 }  // namespace

@@ -44,6 +44,15 @@ pb::MeshPeer peer_of(const pb::Node& node) {
   return peer;
 }
 
+// Of peers sorted by node; end() when it is not among them.
+std::vector<PlannedPeerPtr>::iterator find_peer(std::vector<PlannedPeerPtr>& peers,
+                                                const std::string& node) {
+  const auto at = std::lower_bound(
+      peers.begin(), peers.end(), node,
+      [](const PlannedPeerPtr& each, const std::string& n) { return each->peer.node() < n; });
+  return at != peers.end() && (*at)->peer.node() == node ? at : peers.end();
+}
+
 }  // namespace
 
 bool KnownPeers::is_of(const Known& known, const pb::Node& node) {
@@ -53,20 +62,27 @@ bool KnownPeers::is_of(const Known& known, const pb::Node& node) {
          known.mesh_address6 == spec.mesh_address6() && known.port == spec.wireguard_port();
 }
 
-PlannedPeerPtr KnownPeers::get(const pb::Node& node) {
-  return known_.with([&](auto& all) {
-    Known& known = all[node.metadata().name()];
-    if (known.peer == nullptr || !is_of(known, node)) {
-      const pb::NodeSpec& spec = node.spec();
-      known = {node.status().agent().wireguard_public_key(),
-               spec.address(),
-               spec.mesh_address(),
-               spec.mesh_address6(),
-               spec.wireguard_port(),
-               std::make_shared<const PlannedPeer>(peer_of(node))};
+KnownPeers::Known KnownPeers::known_of(const pb::Node& node) {
+  const pb::NodeSpec& spec = node.spec();
+  return {node.status().agent().wireguard_public_key(),
+          spec.address(),
+          spec.mesh_address(),
+          spec.mesh_address6(),
+          spec.wireguard_port(),
+          std::make_shared<const PlannedPeer>(peer_of(node))};
+}
+
+std::vector<PlannedPeerPtr> KnownPeers::get(const std::vector<NodePtr>& nodes) {
+  std::vector<PlannedPeerPtr> out;
+  out.reserve(nodes.size());
+  known_.with([&](auto& all) {
+    for (const NodePtr& node : nodes) {
+      Known& known = all[node->metadata().name()];
+      if (known.peer == nullptr || !is_of(known, *node)) known = known_of(*node);
+      out.push_back(known.peer);
     }
-    return known.peer;
   });
+  return out;
 }
 
 void KnownPeers::limit(size_t nodes) {
@@ -80,17 +96,21 @@ const MeshPlanner::Peers& MeshPlanner::peers_of(const pb::Cluster& cluster) {
   const auto [at, first] = clusters_.try_emplace(cluster.metadata().name());
   Peers& peers = at->second;
   if (!first) return peers;
-  const auto routes = topology_.routes(cluster);
+  peers = known_.get(topology_.neighbours(cluster));
   // Machines on a customer's premises may sit behind NAT; only they must keep the way in open.
-  const bool behind_nat = cluster.spec().sharing() == pb::SHARING_CUSTOMER_MANAGED;
-  for (const NodePtr& node : topology_.neighbours(cluster)) {
-    PlannedPeerPtr& added = peers.emplace_back(known_.get(*node));
-    const auto through = routes.find(node->metadata().name());
-    if (!behind_nat && through == routes.end()) continue;
-    pb::MeshPeer peer = added->peer;
-    if (behind_nat) peer.set_persistent_keepalive(kKeepaliveThroughNat);
-    if (through != routes.end()) add_ranges(through->second, peer);
-    added = std::make_shared<const PlannedPeer>(std::move(peer));
+  if (cluster.spec().sharing() == pb::SHARING_CUSTOMER_MANAGED) {
+    for (PlannedPeerPtr& each : peers) {
+      pb::MeshPeer peer = each->peer;
+      peer.set_persistent_keepalive(kKeepaliveThroughNat);
+      each = std::make_shared<const PlannedPeer>(std::move(peer));
+    }
+  }
+  for (const auto& [relay, clusters] : topology_.routes(cluster)) {
+    const auto through = find_peer(peers, relay);
+    if (through == peers.end()) continue;
+    pb::MeshPeer peer = (*through)->peer;
+    add_ranges(clusters, peer);
+    *through = std::make_shared<const PlannedPeer>(std::move(peer));
   }
   return peers;
 }
@@ -107,10 +127,9 @@ PlannedMesh MeshPlanner::plan(const pb::Node& node) {
   mesh.own.set_forward(own->spec().tier() == pb::TIER_CENTRAL ||
                        own->spec().tier() == pb::TIER_REGIONAL);
   if (!topology_.counts(node)) return mesh;
-  const Peers& all = peers_of(*own);
-  mesh.peers.reserve(all.size());
-  std::copy_if(all.begin(), all.end(), std::back_inserter(mesh.peers),
-               [&](const PlannedPeerPtr& each) { return each->peer.node() != name; });
+  mesh.peers = peers_of(*own);
+  const auto itself = find_peer(mesh.peers, name);
+  if (itself != mesh.peers.end()) mesh.peers.erase(itself);
   return mesh;
 }
 

@@ -19,7 +19,8 @@ inline constexpr int kDefaultWireguardPort = 51820;
 // are made again. Threadsafe.
 class KnownPeers {
  public:
-  PlannedPeerPtr get(const pb::Node& node);
+  // In the order of `nodes`.
+  std::vector<PlannedPeerPtr> get(const std::vector<NodePtr>& nodes);
   // Forgets nodes that went, when there are many more known than `nodes`.
   void limit(size_t nodes);
 
@@ -34,6 +35,7 @@ class KnownPeers {
     PlannedPeerPtr peer;
   };
   static bool is_of(const Known& known, const pb::Node& node);
+  static Known known_of(const pb::Node& node);
   Locked<std::unordered_map<std::string, Known>> known_;
 };
 
@@ -48,7 +50,7 @@ class MeshPlanner {
 
  private:
   using Peers = std::vector<PlannedPeerPtr>;
-  // Of all nodes of a cluster, themselves included.
+  // Of all nodes of a cluster, themselves included; sorted by node.
   const Peers& peers_of(const pb::Cluster& cluster);
 
   const MeshTopology& topology_;
