@@ -22,8 +22,6 @@ std::string hash_of(const std::string& own, const std::string& digests) {
   return sha256_hex(sha256(own) + digests).substr(0, kHashDigits);
 }
 
-bool same(const PlannedPeer& a, const PlannedPeer& b) { return &a == &b || a.digest == b.digest; }
-
 }  // namespace
 
 PlannedPeer::PlannedPeer(pb::MeshPeer from) : peer(std::move(from)), digest(digest_of(peer)) {}
@@ -55,13 +53,18 @@ std::optional<pb::MeshSection> mesh_changes(const PlannedMesh& base, const std::
   std::vector<const PlannedPeer*> went, came;
   auto old = base.peers.begin();
   for (const PlannedPeerPtr& each : now.peers) {
+    // Most are the same object: nothing of it has to be read.
+    if (old != base.peers.end() && *old == each) {
+      ++old;
+      continue;
+    }
     for (; old != base.peers.end() && (*old)->peer.node() < each->peer.node(); ++old)
       went.push_back(old->get());
     if (old == base.peers.end() || (*old)->peer.node() != each->peer.node()) {
       came.push_back(each.get());
       continue;
     }
-    if (!same(**old, *each)) {
+    if ((*old)->digest != each->digest) {
       came.push_back(each.get());
       if ((*old)->peer.public_key() != each->peer.public_key()) went.push_back(old->get());
     }
