@@ -4,6 +4,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 
 #include "config/mesh/mesh_plan.h"
 #include "machine/network_security/firewall_plan.h"
@@ -64,10 +65,7 @@ bool same_for_plans(const Change& change) {
 class SharedPlanner final : public PlanSource::Planner {
  public:
   SharedPlanner(const Snapshot& snapshot, KnownPeers& peers)
-      : snapshot_(snapshot),
-        ready_(snapshot),
-        planned_(snapshot, MeshTopology::Nodes::kPlanned),
-        mesh_(ready_, peers) {
+      : snapshot_(snapshot), ready_(snapshot), mesh_(ready_, peers) {
     peers.limit(snapshot.count(kind_of<pb::Node>()));
   }
 
@@ -87,13 +85,19 @@ class SharedPlanner final : public PlanSource::Planner {
       case kFirewall:
         return section_of(plan_firewall(snapshot_, node), &pb::PlanUpdate::mutable_firewall);
       case kNames:
-        return section_of(plan_names(snapshot_, planned_, node), &pb::PlanUpdate::mutable_names);
+        return section_of(plan_names(snapshot_, planned(), node), &pb::PlanUpdate::mutable_names);
       case kChecks:
         return section_of(plan_checks(snapshot_, node), &pb::PlanUpdate::mutable_checks);
       case kTenancy:
         return tenancy(node);
     }
     return nullptr;
+  }
+
+  // Only names need it.
+  const MeshTopology& planned() {
+    if (!planned_) planned_.emplace(snapshot_, MeshTopology::Nodes::kPlanned);
+    return *planned_;
   }
 
   // The same for every node of a cluster that serves tenants, and has not given them up.
@@ -107,7 +111,7 @@ class SharedPlanner final : public PlanSource::Planner {
 
   const Snapshot& snapshot_;
   const MeshTopology ready_;
-  const MeshTopology planned_;
+  std::optional<MeshTopology> planned_;
   MeshPlanner mesh_;
   std::map<std::string, PlanSectionPtr> tenancies_;
   PlanSectionPtr no_tenancy_;
