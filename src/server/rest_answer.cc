@@ -55,10 +55,14 @@ void write_head(const RestAnswer& answer, size_t body_size, std::string_view dat
     append_number(out, body_size);
   }
   out += "\r\nX-Content-Type-Options: nosniff\r\n";
-  if (answer.headers.empty())
+  if (answer.version > 0) {
+    out += "ETag: \"";
+    append_number(out, static_cast<size_t>(answer.version));
+    out += "\"\r\nCache-Control: no-cache\r\n";
+  } else if (answer.headers.empty()) {
     out += "Cache-Control: no-store\r\n";
-  else
-    out += answer.headers;
+  }
+  out += answer.headers;
   if (!keep_alive) out += "Connection: close\r\n";
   out += "\r\n";
 }
@@ -96,13 +100,6 @@ int64_t version_of(const RestRoute& route, const Message& response) {
   }
   const auto* revision = descriptor->FindFieldByName("revision");
   return revision == nullptr ? 0 : reflection.GetInt64(response, revision);
-}
-
-std::string etag_header(int64_t version) {
-  std::string out = "ETag: \"";
-  append_number(out, static_cast<size_t>(version));
-  out += "\"\r\nCache-Control: no-cache\r\n";
-  return out;
 }
 
 std::string body_of(const RestRoute& route, const Message& message) {

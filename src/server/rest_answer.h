@@ -22,7 +22,6 @@ RestAnswer problem_answer(std::string_view type, std::string_view detail);
 
 // The version of what a response shows, where it has one: 0 none.
 int64_t version_of(const RestRoute& route, const Message& response);
-std::string etag_header(int64_t version);
 // The message as REST's body.
 std::string body_of(const RestRoute& route, const Message& message);
 // Of a document: its media type, and its bytes.

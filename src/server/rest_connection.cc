@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
-#include "frameworks/v1/options.pb.h"
 #include "server/openapi.h"
 #include "server/rest_answer.h"
 #include "server/rest_problem.h"
@@ -14,14 +13,6 @@ namespace {
 using Reading = HttpReading::State;
 
 constexpr std::chrono::seconds kLingerTime{2};
-
-// Whether the message itself has a secret: a token that is made, an ID token, an invite's code.
-bool has_secret(const Message& message) {
-  const auto& descriptor = *message.GetDescriptor();
-  for (int i = 0; i < descriptor.field_count(); ++i)
-    if (descriptor.field(i)->options().GetExtension(pb::rules).secret()) return true;
-  return false;
-}
 
 std::string source_of(const std::string& address) {
   char text[INET6_ADDRSTRLEN] = "";
@@ -194,7 +185,7 @@ size_t RestConnection::begin_body(std::string_view bytes, const HttpHead& head) 
   keep_alive_ = false;
   if (match.route == nullptr) return no_route(head, match.allow), 0;
   Caller caller;
-  if (auto admitted = admit(head, *match.route->method, caller); !admitted)
+  if (auto admitted = admit(head, *match.route, caller); !admitted)
     return send(problem_answer(admitted.error()), false), 0;
   admitted_ = std::move(caller);
   keep_alive_ = true;
@@ -256,13 +247,13 @@ void RestConnection::refuse(std::string_view problem, std::string_view why) {
 
 // A token in clear text is believed only when it did not cross a network, and none is given to
 // cross one.
-Status RestConnection::admit(const HttpHead& head, const Method& method, Caller& caller) {
+Status RestConnection::admit(const HttpHead& head, const RestRoute& route, Caller& caller) {
   const std::string_view header = head.find("authorization");
-  if (!trusted_ && (!header.empty() || has_secret(*method.request) || has_secret(*method.response)))
+  if (!trusted_ && (!header.empty() || route.has_secret))
     return Error(Code::kUnauthenticated,
                  "tokens are not accepted over plain HTTP from another host: use TLS");
   ASSIGN_OR_RETURN(caller, shared_.serving.authentication.identify(header, {}, source_));
-  return authorize(method, caller);
+  return authorize(*route.method, caller);
 }
 
 bool RestConnection::serve_fixed(const HttpHead& head, std::string_view path) {
@@ -314,46 +305,51 @@ void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
   const auto match = shared_.routes.match(head.method, path);
   if (match.route == nullptr) return serve_fixed(head, path) ? void() : no_route(head, match.allow);
   const Method& method = *match.route->method;
-  const auto exchange = std::make_shared<Exchange>();
-  exchange->route = match.route;
-  exchange->head_only = head.method == "HEAD";
-  exchange->began = loop_.now();
+  Exchange exchange;
+  exchange.route = match.route;
+  exchange.head_only = head.method == "HEAD";
+  exchange.began = loop_.now();
   match.route->calls->begin();
   if (admitted_) {
-    exchange->caller = *std::exchange(admitted_, std::nullopt);
-  } else if (auto admitted = admit(head, method, exchange->caller); !admitted) {
-    return finish(*exchange, problem_of_call(*exchange, admitted.error()));
+    exchange.caller = *std::exchange(admitted_, std::nullopt);
+  } else if (auto admitted = admit(head, *match.route, exchange.caller); !admitted) {
+    return finish(exchange, problem_of_call(exchange, admitted.error()));
   }
-  if (match.route->document != nullptr) exchange->accept = head.find("accept");
+  if (match.route->document != nullptr) exchange.accept = head.find("accept");
   const bool fits =
       match.route->document != nullptr ||
       accepts(head.find("accept"), method.stream ? "text/event-stream" : "application/json");
   if (!fits)
-    return finish(*exchange, problem_answer("not-acceptable",
-                                            method.stream ? "this answers with text/event-stream"
-                                                          : "this answers with application/json"));
+    return finish(exchange, problem_answer("not-acceptable",
+                                           method.stream ? "this answers with text/event-stream"
+                                                         : "this answers with application/json"));
   if (!body.empty() && !is_json_type(head.find("content-type")))
-    return finish(*exchange,
+    return finish(exchange,
                   problem_answer("unsupported-media-type", "the body must be application/json"));
-  exchange->conditions = read_conditions(head);
-  exchange->request.reset(method.request->New());
-  Status good = fill_request(match, query, body, *exchange->request);
-  if (good) good = apply_conditions(head, exchange->conditions, *match.route, *exchange->request);
-  if (good) good = scope(method, exchange->caller, *exchange->request);
-  if (good) good = check_request(*exchange->request);
-  if (!good) return finish(*exchange, problem_of_call(*exchange, good.error()));
-  answer(exchange);
+  exchange.conditions = read_conditions(head);
+  exchange.request.reset(method.request->New());
+  Status good = fill_request(match, query, body, *exchange.request);
+  if (good) good = apply_conditions(head, exchange.conditions, *match.route, *exchange.request);
+  if (good) good = scope(method, exchange.caller, *exchange.request);
+  if (good) good = check_request(*exchange.request);
+  if (!good) return finish(exchange, problem_of_call(exchange, good.error()));
+  answer(std::move(exchange));
 }
 
-void RestConnection::answer(const ExchangePtr& exchange) {
-  const Method& method = *exchange->route->method;
-  if (method.stream && exchange->head_only) return finish(*exchange, {200, "text/event-stream"});
+void RestConnection::answer(Exchange exchange) {
+  const Method& method = *exchange.route->method;
+  if (method.stream && exchange.head_only) return finish(exchange, {200, "text/event-stream"});
   if (method.ready) {
-    auto ready = method.ready(exchange->caller, *exchange->request);
-    if (!ready) return finish(*exchange, problem_of_call(*exchange, ready.error()));
-    return send_ready(*exchange, **ready);
+    auto ready = method.ready(exchange.caller, *exchange.request);
+    if (!ready) return finish(exchange, problem_of_call(exchange, ready.error()));
+    return send_ready(exchange, **ready);
   }
-  if (!method.stream && method.runs == Runs::kInline) return finish(*exchange, compute(*exchange));
+  if (!method.stream && method.runs == Runs::kInline) return finish(exchange, compute(exchange));
+  answer_later(std::make_shared<Exchange>(std::move(exchange)));
+}
+
+void RestConnection::answer_later(const ExchangePtr& exchange) {
+  const Method& method = *exchange->route->method;
   state_ = State::kWorking;
   deadline_ = MonoTime::max();
   Workers& workers = method.stream ? shared_.serving.streams : shared_.serving.workers;
@@ -392,7 +388,7 @@ RestAnswer RestConnection::compute(const Exchange& exchange) {
       return problem_answer("not-acceptable", fmt::format("this answers with {}", type));
   }
   const int64_t version = version_of(*exchange.route, *response);
-  if (version > 0) answer.headers = etag_header(version);
+  answer.version = version;
   const auto* unchanged = response->GetDescriptor()->FindFieldByName("not_modified");
   const bool same =
       (version > 0 && version == exchange.conditions.if_none_match) ||
@@ -408,7 +404,7 @@ RestAnswer RestConnection::compute(const Exchange& exchange) {
 
 void RestConnection::send_ready(const Exchange& exchange, const ReadyAnswer& ready) {
   RestAnswer answer;
-  if (ready.revision > 0) answer.headers = etag_header(ready.revision);
+  answer.version = ready.revision;
   if (ready.not_modified ||
       (ready.revision > 0 && ready.revision == exchange.conditions.if_none_match)) {
     answer.status = 304;

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "server/http_request.h"
 #include "server/event_loop.h"
+#include "server/http_request.h"
 #include "server/rest_request.h"
 #include "server/rest_routes.h"
 #include "server/rest_server.h"
@@ -39,6 +39,7 @@ struct RestAnswer {
   std::string headers{};   // further ones, each with its line end
   int code = 0;            // for the metrics
   std::string own_type{};  // instead of `type`, where a handler chose it
+  int64_t version = 0;     // as ETag; 0: none
 };
 
 // Belongs to its loop's thread; pokes and workers' answers are posted to it.
@@ -93,8 +94,9 @@ class RestConnection final : public EventLoop::Handler,
   void dispatch(const HttpHead& head, std::string_view body);
   bool serve_fixed(const HttpHead& head, std::string_view path);
   void no_route(const HttpHead& head, const std::string& allow);
-  Status admit(const HttpHead& head, const Method& method, Caller& caller);
-  void answer(const ExchangePtr& exchange);
+  Status admit(const HttpHead& head, const RestRoute& route, Caller& caller);
+  void answer(Exchange exchange);
+  void answer_later(const ExchangePtr& exchange);
   static RestAnswer compute(const Exchange& exchange);
   static RestAnswer problem_of_call(const Exchange& exchange, const Error& error);
   void send_ready(const Exchange& exchange, const ReadyAnswer& ready);

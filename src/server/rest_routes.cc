@@ -30,13 +30,19 @@ Split split_path(std::string_view path) {
   }
 }
 
+// The route has as many segments as the path.
 bool fits(const RestRoute& route, const Split& path) {
-  if (route.segments.size() != path.count) return false;
   for (size_t i = 0; i < path.count; ++i)
     if (route.variables[i] == nullptr ? route.segments[i] != path.segments[i]
                                       : path.segments[i].empty())
       return false;
   return true;
+}
+
+bool has_secret(const Descriptor& message) {
+  for (int i = 0; i < message.field_count(); ++i)
+    if (message.field(i)->options().GetExtension(pb::rules).secret()) return true;
+  return false;
 }
 
 size_t variables_of(const RestRoute& route) {
@@ -82,6 +88,7 @@ RestRoute route_of(const Method& method, Metrics& metrics) {
   route.if_none_match = request.FindFieldByName("if_none_match");
   route.if_revision = request.FindFieldByName("if_revision");
   if (method.stream) find_resume(route, request, response);
+  route.has_secret = has_secret(request) || has_secret(response);
   const auto* token = response.FindFieldByName("token");
   route.shows_secret = token != nullptr && token->options().GetExtension(pb::rules).secret();
   find_document(route, response);
@@ -106,22 +113,23 @@ RestRoutes::RestRoutes(const Api& api, Metrics& metrics) {
   std::stable_sort(routes_.begin(), routes_.end(), [](const RestRoute& a, const RestRoute& b) {
     return variables_of(a) < variables_of(b);
   });
+  for (const RestRoute& route : routes_) by_size_[route.segments.size()].push_back(&route);
 }
 
 RestRoutes::Match RestRoutes::match(std::string_view verb, std::string_view path) const {
   const Split split = split_path(path);
   const std::string_view wanted = verb == "HEAD" ? "GET" : verb;
-  for (const RestRoute& route : routes_)
-    if (fits(route, split) && route.method->http.verb() == wanted)
-      return {&route, {}, split.segments};
+  for (const RestRoute* route : by_size_[split.count])
+    if (fits(*route, split) && route->method->http.verb() == wanted)
+      return {route, {}, split.segments};
   return {nullptr, allow(path), {}};
 }
 
 std::string RestRoutes::allow(std::string_view path) const {
   const Split split = split_path(path);
   std::set<std::string> verbs;
-  for (const RestRoute& route : routes_)
-    if (fits(route, split)) verbs.insert(route.method->http.verb());
+  for (const RestRoute* route : by_size_[split.count])
+    if (fits(*route, split)) verbs.insert(route->method->http.verb());
   if (verbs.empty()) return {};
   if (verbs.contains("GET")) verbs.insert("HEAD");
   verbs.insert("OPTIONS");

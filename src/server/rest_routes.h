@@ -25,6 +25,8 @@ struct RestRoute {
   const Field* resume = nullptr;
   // Of the response: where an event's id is: a field, or a field within one.
   std::vector<const Field*> event_id;
+  // The request or the response has a secret: a token that is made, an ID token, an invite's code.
+  bool has_secret = false;
   // The response hands a secret out, the one time that it is shown.
   bool shows_secret = false;
   // The response carries a version of what it shows: `revision` of a context, or of the resource.
@@ -57,7 +59,10 @@ class RestRoutes {
   [[nodiscard]] const std::vector<RestRoute>& routes() const { return routes_; }
 
  private:
-  std::vector<RestRoute> routes_;  // literal paths before those with variables
+  using Routes = std::vector<const RestRoute*>;
+
+  std::vector<RestRoute> routes_;                 // literal paths before those with variables
+  std::array<Routes, kMaxSegments + 1> by_size_;  // the same by their number of segments
 };
 
 }  // namespace frameworks
