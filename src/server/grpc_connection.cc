@@ -175,8 +175,9 @@ GrpcConnection::~GrpcConnection() {
   shared_->count.leave(address_);
 }
 
-void GrpcConnection::close() {
+void GrpcConnection::close(std::string_view why) {
   if (std::exchange(closed_, true)) return;
+  spdlog::debug("{}: connection ended: {}", source_, why);
   const auto ended = std::exchange(streams_, {});  // calls end here, and not in a poke of theirs
   loop_.remove(*this);
 }
@@ -192,23 +193,24 @@ void GrpcConnection::on_stop() {
     stream->finish(Error(Code::kUnavailable, "the server stops"));
   nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
   flush();
-  close();
+  close("the server stops");
 }
 
 void GrpcConnection::on_tick(MonoTime now) {
   const GrpcLimits& limits = shared_->limits;
   if (!greeted_) {
-    if (now - began_ > limits.handshake) close();
+    if (now - began_ > limits.handshake) close("TLS and HTTP/2 did not begin in time");
     return;
   }
-  if (stuck_since_ != MonoTime::max() && now - stuck_since_ > limits.patience) return close();
+  if (stuck_since_ != MonoTime::max() && now - stuck_since_ > limits.patience)
+    return close("what was sent is not taken");
   if (now >= next_deadline_) {
     end_late(now);
     drive();
   }
   if (closed_ || now - heard_ < limits.quiet) return;
   if (pinged_ != MonoTime::max()) {
-    if (now - pinged_ > limits.ping) close();
+    if (now - pinged_ > limits.ping) close("no sign of life");
     return;
   }
   pinged_ = now;
@@ -242,7 +244,7 @@ bool GrpcConnection::flush() {
       while (size + kFrameBytes + kFrameHead <= scratch.size()) {
         const uint8_t* frame = nullptr;
         const ssize_t count = nghttp2_session_mem_send(session_, &frame);
-        if (count < 0) return close(), false;
+        if (count < 0) return close(nghttp2_strerror(static_cast<int>(count))), false;
         if (count == 0) break;
         // Frames of headers may be larger than those of data.
         if (size + static_cast<size_t>(count) > scratch.size()) {
@@ -257,7 +259,7 @@ bool GrpcConnection::flush() {
       if (bytes.empty()) break;
     }
     const ssize_t count = socket_.write(bytes);
-    if (count < 0 && count != Socket::kWait) return close(), false;
+    if (count < 0 && count != Socket::kWait) return close("the peer takes nothing"), false;
     const size_t taken = count == Socket::kWait ? 0 : static_cast<size_t>(count);
     if (taken == bytes.size()) {
       out_ = {};
@@ -274,7 +276,7 @@ bool GrpcConnection::flush() {
   }
   if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) {
     socket_.finish();
-    close();
+    close("all was said");
   }
   return !closed_;
 }
@@ -284,13 +286,14 @@ bool GrpcConnection::take_bytes() {
   std::vector<char>& scratch = loop_.scratch();
   const ssize_t count = socket_.read(scratch.data(), scratch.size());
   if (count == Socket::kWait) return readable_ = false;
-  if (count <= 0) return close(), false;
+  if (count <= 0) return close("the peer is gone"), false;
   const auto size = static_cast<size_t>(count);
   if (size < scratch.size() && socket_.short_read_is_last() && !ended_) readable_ = false;
   heard_ = loop_.now();
   pinged_ = MonoTime::max();
   const auto* bytes = reinterpret_cast<const uint8_t*>(scratch.data());
-  if (nghttp2_session_mem_recv(session_, bytes, size) < 0) return close(), false;
+  const ssize_t used = nghttp2_session_mem_recv(session_, bytes, size);
+  if (used < 0) return close(nghttp2_strerror(static_cast<int>(used))), false;
   return true;
 }
 

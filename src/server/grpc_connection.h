@@ -63,7 +63,7 @@ class GrpcConnection final : public EventLoop::Handler,
   void drive();
   bool flush();
   bool take_bytes();
-  void close();
+  void close(std::string_view why);
 
   void with_stream(int32_t id, const std::function<void(GrpcStream&)>& task);
   GrpcStream* find(int32_t id);

@@ -117,6 +117,8 @@ ssize_t Socket::tls_result(int result) {
 }
 
 ssize_t Socket::read(char* into, size_t size) {
+  // What others left in this thread's queue of errors would be taken for this connection's.
+  if (ssl_ != nullptr) ERR_clear_error();
   if (ssl_ != nullptr)
     return tls_result(SSL_read(ssl_, into, static_cast<int>(std::min<size_t>(size, INT_MAX))));
   while (true) {
@@ -128,6 +130,7 @@ ssize_t Socket::read(char* into, size_t size) {
 }
 
 ssize_t Socket::write(std::string_view bytes) {
+  if (ssl_ != nullptr) ERR_clear_error();
   if (ssl_ != nullptr)
     return tls_result(
         SSL_write(ssl_, bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), INT_MAX))));
