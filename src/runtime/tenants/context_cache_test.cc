@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <thread>
 
 namespace frameworks {
 namespace {
@@ -60,6 +61,32 @@ TEST(ContextCache, NamesOfOneLineTakeEachOthersPlaces) {
   const uint64_t elsewhere = 64ULL << 16 | 1;
   ask(cache, elsewhere, missed);
   EXPECT_EQ(*cache.find(elsewhere), elsewhere);
+}
+
+// Few places and many names: lines are read while others put into them and take out of them.
+TEST(ContextCache, ManyThreadsFindOnlyWhatWasPut) {
+  constexpr uint64_t kNames = 512;
+  Cache cache(64);
+  std::atomic<int> wrong = 0;
+  std::atomic<int> found = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (uint64_t seed = 0; seed < 4; ++seed)
+      threads.emplace_back([&, seed] {
+        std::mt19937_64 random(seed);
+        for (int i = 0; i < 100'000; ++i) {
+          // Of other homes and other tags.
+          const uint64_t n = random() % kNames;
+          const uint64_t name = n << 16 | n;
+          if (const auto entry = cache.find(name); entry == nullptr)
+            cache.put(name, std::make_shared<const uint64_t>(name));
+          else if (++found; *entry != name)
+            ++wrong;
+        }
+      });
+  }
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(found, 10'000);
 }
 
 }  // namespace

@@ -188,11 +188,13 @@ class Directory final : public ContextDirectory {
   ContextCache<Entry> cache_;
   // The last write that touched a mark; 0: none since the floor.
   const std::unique_ptr<std::atomic<Revision>[]> marks_;
-  std::atomic<Revision> floor_ = 0;    // contexts are not known to be older than this
-  std::atomic<uint64_t> touches_ = 1;  // counts up when a mark is touched
-  std::atomic<int64_t> time_ = 0;      // of the snapshot, since the epoch
-  std::atomic<uint64_t> seen_ = 0;     // publications of the store
-  std::atomic<SnapshotPtr> snapshot_;  // the marks hold every write up to its revision
+  // Every look-up reads these: a line of memory that only a publication changes.
+  alignas(64) std::atomic<uint64_t> touches_ = 1;  // counts up when a mark is touched
+  std::atomic<int64_t> time_ = 0;                  // of the snapshot, since the epoch
+  std::atomic<uint64_t> seen_ = 0;                 // publications of the store
+  std::atomic<Revision> floor_ = 0;                // contexts are not known to be older than this
+  // The marks hold every write up to its revision. To load it is to write to it.
+  alignas(64) std::atomic<SnapshotPtr> snapshot_;
   Locked<std::map<std::string, ClusterPartPtr, std::less<>>> parts_;
   ContextWatchers watchers_;
 
