@@ -10,6 +10,7 @@
 #include "frameworks/v1/tenants_api.pb.h"
 #include "model/json.h"
 #include "model/pack.h"
+#include "server/grpc_wire.h"
 #include "server/rest_request.h"
 #include "target.h"
 
@@ -122,6 +123,27 @@ void rest_request(std::string_view bytes) {
 }
 
 // A choice of the method, then its request as gRPC carries it.
+// However its bytes arrive, a stream of gRPC has the same messages, and the same end.
+void grpc_messages(std::string_view bytes) {
+  const auto read = [&](size_t step) {
+    std::pair<std::vector<std::string>, int> out;
+    GrpcMessages messages;
+    for (size_t at = 0; at < bytes.size() && out.second == 0; at += step) {
+      const Status fed = messages.feed(bytes.substr(at, step), kBodyLimit,
+                                       [&](std::string_view message) -> Status {
+                                         out.first.emplace_back(message);
+                                         return {};
+                                       });
+      if (!fed) out.second = static_cast<int>(fed.error().code());
+    }
+    CHECK(out.second != 0 || messages.held() <= kBodyLimit + kGrpcPrefixBytes);
+    return out;
+  };
+  CHECK(read(std::max<size_t>(bytes.size(), 1)) == read(1));
+  if (const auto timeout = parse_grpc_timeout(bytes)) CHECK(*timeout >= Duration(0));
+  for (const char c : grpc_percent_encode(bytes)) CHECK(c >= ' ' && c <= '~');
+}
+
 void grpc_request(std::string_view bytes) {
   const auto& methods = table().methods();
   const Method& method = *methods[take_choice(bytes) % methods.size()];
@@ -137,6 +159,7 @@ void grpc_request(std::string_view bytes) {
 void add_http_targets(std::vector<FuzzTarget>& out) {
   out.insert(out.end(), {{"http_head", http_head},
                          {"http_chunked_body", chunked_body},
+                         {"grpc_messages", grpc_messages},
                          {"rest_request", rest_request},
                          {"grpc_request", grpc_request}});
 }
