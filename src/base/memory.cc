@@ -15,4 +15,9 @@ void release_free_memory() {
   }
 }
 
+void let_go(std::string& text, size_t keep) {
+  text.clear();
+  if (text.capacity() > keep) text.shrink_to_fit();
+}
+
 }  // namespace frameworks

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "machine/certificates/authority.h"
 #include "server/grpc_status.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr size_t kFrameBytes = 16 << 10;  // of data; the least that peers take (RFC 9113, 4.2)
 constexpr size_t kFrameHead = 9;
+constexpr size_t kKept = 1 << 10;  // of a buffer that is empty
 // What peers may send before it is taken.
 constexpr int32_t kStreamWindow = 1 << 20;
 constexpr int32_t kConnectionWindow = 4 << 20;
@@ -262,7 +264,7 @@ bool GrpcConnection::flush() {
     if (count < 0 && count != Socket::kWait) return close("the peer takes nothing"), false;
     const size_t taken = count == Socket::kWait ? 0 : static_cast<size_t>(count);
     if (taken == bytes.size()) {
-      out_ = {};
+      let_go(out_, kKept);
       sent_ = 0;
       stuck_since_ = MonoTime::max();
       continue;
@@ -416,7 +418,7 @@ ssize_t GrpcConnection::fill(GrpcStream& stream, char* out, size_t size, bool& e
     used += count;
     stream.sent_ += count;
     if (stream.sent_ == stream.out_.size()) {
-      stream.out_ = {};
+      let_go(stream.out_, kKept);
       stream.sent_ = 0;
     }
   }

@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "base/memory.h"
+
 namespace frameworks {
 
 void append_grpc_prefix(size_t message_bytes, std::string& out) {
@@ -83,7 +85,7 @@ Status GrpcMessages::feed(std::string_view bytes, size_t limit, const Take& take
   if (!holds)
     held_ = bytes;
   else if (bytes.empty())
-    held_ = {};
+    let_go(held_, 0);
   else
     held_.erase(0, held_.size() - bytes.size());
   return {};

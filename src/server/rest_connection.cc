@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include "base/memory.h"
 #include "server/openapi.h"
 #include "server/rest_answer.h"
 #include "server/rest_problem.h"
@@ -33,11 +34,6 @@ std::string_view problem_name(int status) {
     default:
       return "malformed-request";
   }
-}
-
-void let_go(std::string& text, size_t keep) {
-  text.clear();
-  if (text.capacity() > keep) text.shrink_to_fit();
 }
 
 }  // namespace
