@@ -101,6 +101,13 @@ uint64_t ConnectionCount::refused() const {
   return counts_.with([](const Counts& counts) { return counts.refused; });
 }
 
+std::string address_text(const std::string& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(address.size() == sizeof(in_addr) ? AF_INET : AF_INET6, address.data(), text,
+            sizeof text);
+  return text;
+}
+
 Acceptor::Acceptor(Fd fd, int port)
     : fd_(std::move(fd)), spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)), port_(port) {}
 

@@ -53,6 +53,9 @@ struct Accepted {
   bool more = false;    // ask again at once
 };
 
+// "192.0.2.1" or "2001:db8::1" of such an address.
+std::string address_text(const std::string& address);
+
 // A listening socket. One thread at a time accepts.
 class Acceptor {
  public:

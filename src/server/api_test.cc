@@ -444,6 +444,47 @@ TEST_F(ReadyTest, ManyStreamsLeaveRoomForCallsAndAreBoundedByThemselves) {
   for (size_t i = 0; i + 1 < readers.size(); ++i) readers[i]->Finish();
 }
 
+// Says much, and does not end.
+class Endless final : public ReplyStream {
+ public:
+  Result<State> next(Message& out) override {
+    static_cast<pb::WatchEvent&>(out).mutable_resource()->set_type_url(std::string(10'000, 'x'));
+    return State::kMessage;
+  }
+};
+
+TEST_F(ApiFixture, AStreamThatIsNotReadIsLetGoAndItsConnectionGoesOn) {
+  api_.add_stream<pb::WatchRequest, pb::WatchEvent>(
+      "frameworks.v1.Fleet/Watch",
+      [](const Caller&, const pb::WatchRequest&, Poke) -> Result<std::unique_ptr<ReplyStream>> {
+        return std::unique_ptr<ReplyStream>(std::make_unique<Endless>());
+      });
+  api_.add<pb::GetRequest, pb::GetResponse>(
+      "frameworks.v1.Fleet/Get", Runs::kInline,
+      [](const Caller&, const auto&, auto&) -> Status { return {}; });
+  serve({}, {.patience = std::chrono::seconds(1)});
+  grpc::ClientContext context;
+  authorize_call(context, kViewerToken);
+  const grpc::internal::RpcMethod rpc("/frameworks.v1.Fleet/Watch",
+                                      grpc::internal::RpcMethod::SERVER_STREAMING);
+  std::unique_ptr<grpc::ClientReader<pb::WatchEvent>> reader(
+      grpc::internal::ClientReaderFactory<pb::WatchEvent>::Create(channel_.get(), rpc, &context,
+                                                                  pb::WatchRequest()));
+  const auto& series = metrics_.series("frameworks.v1.Fleet/Watch", "grpc", true);
+  const auto cancelled = static_cast<size_t>(Code::kCancelled);
+  const auto deadline = system_clock().mono() + std::chrono::seconds(15);
+  while (series.read().codes[cancelled] == 0 && system_clock().mono() < deadline)
+    system_clock().sleep_for(std::chrono::milliseconds(20), {});
+  EXPECT_EQ(series.read().codes[cancelled], 1u);
+  pb::GetRequest request;
+  request.set_kind("node");
+  request.set_name("n");
+  pb::GetResponse response;
+  EXPECT_TRUE(
+      unary_call(*channel_, "frameworks.v1.Fleet/Get", kViewerToken, request, response).ok());
+  context.TryCancel();
+}
+
 TEST_F(ApiTest, TwoServersCannotShareAPort) {
   serve();
   const auto server = *authority_.issue_server({"localhost"}, {});

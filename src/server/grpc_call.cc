@@ -24,8 +24,7 @@ void GrpcHandle::poke() {
   });
 }
 
-GrpcStream::GrpcStream(GrpcConnection& connection, int32_t id)
-    : connection_(connection), id_(id) {}
+GrpcStream::GrpcStream(GrpcConnection& connection, int32_t id) : connection_(connection), id_(id) {}
 
 GrpcStream::~GrpcStream() {
   connection_.shared_->request_bytes.fetch_sub(held_);
@@ -67,6 +66,7 @@ void GrpcStream::send_framed(std::string messages, size_t count) {
 }
 
 void GrpcStream::begin_answer() {
+  if (sent_ == 0) moved_ = connection_.loop_.now();
   if (answering_)
     connection_.resume(*this);
   else

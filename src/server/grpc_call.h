@@ -96,6 +96,7 @@ class GrpcStream {
   size_t held_ = 0;                     // of the server's bound of request bytes
   std::unique_ptr<GrpcStatus> status_;  // that it is finished with; null: well
   MonoTime deadline_ = MonoTime::max();
+  MonoTime moved_{};        // when something of out_ was taken, or it began
   bool was_asked_ = false;  // the request was there, all of it
   bool answering_ = false;  // response headers are out
   bool deferred_ = false;   // HTTP/2 waits for more to send

@@ -1,6 +1,5 @@
 #include "server/grpc_connection.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <nghttp2/nghttp2.h>
 
@@ -17,6 +16,7 @@ namespace {
 
 constexpr size_t kFrameBytes = 16 << 10;  // of data; the least that peers take (RFC 9113, 4.2)
 constexpr size_t kFrameHead = 9;
+constexpr std::chrono::seconds kLook{1};
 constexpr size_t kKept = 1 << 10;  // of a buffer that is empty
 // What peers may send before it is taken.
 constexpr int32_t kStreamWindow = 1 << 20;
@@ -24,12 +24,6 @@ constexpr int32_t kConnectionWindow = 4 << 20;
 // Of a request that is refused; who sends more loses the connection.
 constexpr size_t kMetadataTimes = 4;
 constexpr size_t kFieldOverhead = 32;  // RFC 9113, 6.5.2
-
-std::string source_of(const std::string& address) {
-  char text[INET6_ADDRSTRLEN] = "";
-  inet_ntop(address.size() == 4 ? AF_INET : AF_INET6, address.data(), text, sizeof text);
-  return fmt::format("grpc {}", text);
-}
 
 nghttp2_nv field(std::string_view name, std::string_view value,
                  uint8_t flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE) {
@@ -156,7 +150,7 @@ GrpcConnection::GrpcConnection(Accepted accepted, EventLoop& loop,
       shared_(std::move(shared)),
       socket_(std::move(accepted.fd), shared_->tls.get()),
       address_(std::move(accepted.address)),
-      source_(source_of(address_)),
+      source_("grpc " + address_text(address_)),
       began_(system_clock().mono()),
       heard_(began_) {
   CHECK(nghttp2_session_server_new2(&session_, GrpcEvents::callbacks(), this,
@@ -206,7 +200,7 @@ void GrpcConnection::on_tick(MonoTime now) {
   }
   if (stuck_since_ != MonoTime::max() && now - stuck_since_ > limits.patience)
     return close("what was sent is not taken");
-  if (now >= next_deadline_) {
+  if (now >= next_deadline_ || now - looked_ >= kLook) {
     end_late(now);
     drive();
   }
@@ -220,9 +214,13 @@ void GrpcConnection::on_tick(MonoTime now) {
   drive();
 }
 
+// Calls beyond their deadline, and those whose peer lets no more of the answer come.
 void GrpcConnection::end_late(MonoTime now) {
+  looked_ = now;
   next_deadline_ = MonoTime::max();
   for (const auto& [id, stream] : streams_) {
+    if (!stream->out_.empty() && now - stream->moved_ > shared_->limits.patience)
+      nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
     if (stream->finished_) continue;
     if (stream->deadline_ <= now)
       stream->finish(Error(Code::kDeadlineExceeded, "the call's deadline has passed"));
@@ -417,6 +415,7 @@ ssize_t GrpcConnection::fill(GrpcStream& stream, char* out, size_t size, bool& e
     std::copy_n(stream.out_.data() + stream.sent_, count, out + used);
     used += count;
     stream.sent_ += count;
+    stream.moved_ = loop_.now();
     if (stream.sent_ == stream.out_.size()) {
       let_go(stream.out_, kKept);
       stream.sent_ = 0;

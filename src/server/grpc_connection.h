@@ -105,6 +105,7 @@ class GrpcConnection final : public EventLoop::Handler,
   MonoTime stuck_since_ = MonoTime::max();
   MonoTime pinged_ = MonoTime::max();
   MonoTime next_deadline_ = MonoTime::max();
+  MonoTime looked_{};  // at what is late
   MonoTime second_{};  // of taken_back_
   int taken_back_ = 0;
   bool readable_ = true;

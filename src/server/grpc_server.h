@@ -29,7 +29,7 @@ struct GrpcLimits {
   int per_address = 16'384;
   // For TLS and HTTP/2 to begin.
   std::chrono::seconds handshake{10};
-  // For bytes to be taken by the peer's system.
+  // For bytes to be taken by the peer's system, and for more of an answer to be let come.
   std::chrono::seconds patience{30};
   // A connection on which nothing came for `quiet` is asked for a sign of life, and ends without
   // one after `ping`.

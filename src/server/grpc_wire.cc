@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 
 #include "base/memory.h"
@@ -16,6 +17,10 @@ void append_grpc_prefix(size_t message_bytes, std::string& out) {
 Result<Duration> parse_grpc_timeout(std::string_view text) {
   constexpr size_t kMostDigits = 8;
   constexpr Duration kLongest = std::chrono::hours(24 * 3650);
+  constexpr std::string_view kUnits = "HMSmun";
+  constexpr std::array<Duration, kUnits.size()> kLengths{
+      std::chrono::hours(1),        std::chrono::minutes(1),      std::chrono::seconds(1),
+      std::chrono::milliseconds(1), std::chrono::microseconds(1), std::chrono::nanoseconds(1)};
   const auto refused = [&] {
     return Error(Code::kInvalidArgument, fmt::format("grpc-timeout \"{}\" is none", text));
   };
@@ -24,23 +29,9 @@ Result<Duration> parse_grpc_timeout(std::string_view text) {
   const char* end = text.data() + text.size() - 1;
   const auto read = std::from_chars(text.data(), end, value);
   if (read.ec != std::errc() || read.ptr != end || value < 0) return refused();
-  const auto of = [&](Duration unit) { return value > kLongest / unit ? kLongest : value * unit; };
-  switch (*end) {
-    case 'H':
-      return of(std::chrono::hours(1));
-    case 'M':
-      return of(std::chrono::minutes(1));
-    case 'S':
-      return of(std::chrono::seconds(1));
-    case 'm':
-      return of(std::chrono::milliseconds(1));
-    case 'u':
-      return of(std::chrono::microseconds(1));
-    case 'n':
-      return of(std::chrono::nanoseconds(1));
-    default:
-      return refused();
-  }
+  const size_t unit = kUnits.find(*end);
+  if (unit == kUnits.npos) return refused();
+  return value > kLongest / kLengths[unit] ? kLongest : value * kLengths[unit];
 }
 
 std::string grpc_percent_encode(std::string_view text) {

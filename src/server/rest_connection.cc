@@ -1,6 +1,5 @@
 #include "server/rest_connection.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include "base/memory.h"
@@ -14,12 +13,6 @@ namespace {
 using Reading = HttpReading::State;
 
 constexpr std::chrono::seconds kLingerTime{2};
-
-std::string source_of(const std::string& address) {
-  char text[INET6_ADDRSTRLEN] = "";
-  inet_ntop(address.size() == 4 ? AF_INET : AF_INET6, address.data(), text, sizeof text);
-  return fmt::format("rest {}", text);
-}
 
 std::string_view problem_name(int status) {
   switch (status) {
@@ -50,7 +43,7 @@ RestConnection::RestConnection(Accepted accepted, EventLoop& loop, RestShared& s
       shared_(shared),
       socket_(std::move(accepted.fd), shared.tls.get()),
       address_(std::move(accepted.address)),
-      source_(source_of(address_)),
+      source_("rest " + address_text(address_)),
       trusted_(shared.tls != nullptr || accepted.local) {}
 
 RestConnection::~RestConnection() {
