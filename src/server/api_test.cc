@@ -406,6 +406,13 @@ TEST_F(ReadyTest, GrpcSendsThePiecesOfAnAnswerAsTheyAre) {
   EXPECT_GT(values.seconds, 0);
   EXPECT_GT(values.bytes, 20 * shared.ByteSizeLong());
   EXPECT_EQ(values.open, 0u);
+  HttpClient client(rest_->port());
+  client.send(
+      std::string("GET /v1/tenants/acme/context HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                  "Authorization: Bearer ") +
+      kViewerToken + "\r\n\r\n");
+  EXPECT_NE(client.read_all().find("200 OK"), std::string::npos);
+  EXPECT_GT(metrics_.series("frameworks.v1.Tenants/GetContext", "rest").read().seconds, 0);
 }
 
 TEST_F(ReadyTest, ManyStreamsLeaveRoomForCallsAndAreBoundedByThemselves) {

@@ -297,7 +297,7 @@ void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
   Exchange exchange;
   exchange.route = match.route;
   exchange.head_only = head.method == "HEAD";
-  exchange.began = loop_.now();
+  exchange.began = system_clock().mono();
   match.route->calls->begin();
   if (admitted_) {
     exchange.caller = *std::exchange(admitted_, std::nullopt);
@@ -401,7 +401,7 @@ void RestConnection::send_ready(const Exchange& exchange, const ReadyAnswer& rea
   }
   size_t size = 0;
   for (const Piece& piece : ready.json) size += piece->size();
-  exchange.route->calls->end(0, loop_.now() - exchange.began, size);
+  exchange.route->calls->end(0, system_clock().mono() - exchange.began, size);
   write_head(answer, size, loop_.date(), keep_alive_, out_);
   if (!exchange.head_only)
     for (const Piece& piece : ready.json) out_ += *piece;
@@ -409,7 +409,7 @@ void RestConnection::send_ready(const Exchange& exchange, const ReadyAnswer& rea
 }
 
 void RestConnection::finish(const Exchange& exchange, const RestAnswer& answer) {
-  exchange.route->calls->end(answer.code, loop_.now() - exchange.began, answer.body.size());
+  exchange.route->calls->end(answer.code, system_clock().mono() - exchange.began, answer.body.size());
   send(answer, exchange.head_only);
 }
 

@@ -74,7 +74,7 @@ class RestConnection final : public EventLoop::Handler,
     std::unique_ptr<Message> request;
     bool head_only = false;
     std::string accept;  // of requests for documents, whose type the handler chooses
-    MonoTime began{};
+    MonoTime began{};    // by the clock: the loop reads it once for many requests
   };
   using ExchangePtr = std::shared_ptr<Exchange>;
 

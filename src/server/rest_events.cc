@@ -63,7 +63,7 @@ bool RestConnection::pump() {
 }
 
 void RestConnection::end_events(std::string_view last, int code) {
-  watching_->route->calls->end(code, loop_.now() - watching_->began, event_bytes_);
+  watching_->route->calls->end(code, system_clock().mono() - watching_->began, event_bytes_);
   watching_.reset();
   if (state_ == State::kClosed) return;
   out_ += last;
