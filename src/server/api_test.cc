@@ -406,6 +406,11 @@ TEST_F(ReadyTest, GrpcSendsThePiecesOfAnAnswerAsTheyAre) {
   EXPECT_GT(values.seconds, 0);
   EXPECT_GT(values.bytes, 20 * shared.ByteSizeLong());
   EXPECT_EQ(values.open, 0u);
+}
+
+TEST_F(ReadyTest, RestTellsHowLongACallTookThatIsAnsweredAtOnce) {
+  answer_ = std::make_shared<const ReadyAnswer>(ReadyAnswer{{}, {piece_of("{}")}});
+  serve();
   HttpClient client(rest_->port());
   client.send(
       std::string("GET /v1/tenants/acme/context HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
