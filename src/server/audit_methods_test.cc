@@ -187,7 +187,7 @@ TEST_F(AuditMethodsTest, VerifyNamesTheFirstRevisionThatIsNotAsItWasWritten) {
   const int64_t revision = entries_.at(0).revision();
   ASSERT_TRUE(
       Sqlite::open(directory_.path() / "state" / "fleet.db")
-          ->execute(("UPDATE audit SET record = record || x'00' WHERE position >> 20 = " +
+          ->execute(("UPDATE audit SET entries = entries || x'00' WHERE position >> 20 = " +
                      std::to_string(revision))
                         .c_str()));
   pb::VerifyAuditResponse bad;

@@ -14,6 +14,7 @@
 #include "store/fake_log.h"
 #include "store/log_contract.h"
 #include "store/sqlite.h"
+#include "store/sqlite_batch.h"
 #include "store/store.h"
 
 namespace frameworks {
@@ -39,10 +40,10 @@ Edit drop(const std::string& name) {
 std::string text_of(const AuditRow& row) {
   pb::AuditRecord record;
   EXPECT_TRUE(record.ParseFromString(row.record));
-  std::string out = fmt::format("{} {} from {}: {} {}/{}{}", revision_of(row.position),
-                                record.actor(), record.source(),
-                                to_lower(pb::AuditAction_Name(record.action()).substr(13)),
-                                record.kind(), record.tenant(), record.name());
+  std::string out =
+      fmt::format("{} {} from {}: {} {}/{}{}", revision_of(row.position), record.actor(),
+                  record.source(), to_lower(pb::AuditAction_Name(record.action()).substr(13)),
+                  record.kind(), record.tenant(), record.name());
   const auto changes = diff(*find_kind(record.kind()), record.before(), record.after());
   EXPECT_TRUE(changes) << changes.error().text();
   for (const pb::FieldChange& change : *changes)
@@ -73,15 +74,24 @@ class AuditTest : public testing::Test {
     return rows ? *std::move(rows) : std::vector<AuditRow>();
   }
   AuditVerdict verify(std::map<Revision, std::string> expected = {}) {
-    const auto verdict =
-        verify_audit([this](const AuditRange& range,
-                            size_t limit) { return store_->read_audit(range, limit); },
-                     store_->revision(), std::move(expected));
+    const auto verdict = verify_audit(
+        [this](const AuditRange& range, size_t limit) { return store_->read_audit(range, limit); },
+        store_->revision(), std::move(expected));
     EXPECT_TRUE(verdict) << verdict.error().text();
     return verdict ? *verdict : AuditVerdict{};
   }
   // Behind the server's back.
   Status tamper(const std::string& sql) { return Sqlite::open(path())->execute(sql.c_str()); }
+  void tamper(const std::vector<AuditRow>& rows) {
+    std::string sql = "BEGIN; DELETE FROM audit;";
+    for (const AuditRow& row : rows) {
+      std::string entries;
+      append_entry(entries, row);
+      sql +=
+          fmt::format("INSERT INTO audit VALUES ({}, x'{}');", row.position, hex_encode(entries));
+    }
+    ASSERT_TRUE(tamper(sql + "COMMIT"));
+  }
   void five_writes() {
     write(put_plan("acme", "free"));
     write(put_plan("globex", "free"));
@@ -102,17 +112,18 @@ TEST_F(AuditTest, SaysWhoFromWhereWhatBeforeAndAfter) {
   five_writes();
   std::vector<std::string> said;
   for (const AuditRow& row : rows()) said.push_back(text_of(row));
-  EXPECT_EQ(said, (std::vector<std::string>{
-                      "1 account/ops from grpc 10.0.0.7: create Tenant/acme, spec.plan =>\"free\"",
-                      "2 account/ops from grpc 10.0.0.7: create Tenant/globex, spec.plan =>\"free\"",
-                      "3 account/ops from grpc 10.0.0.7: update Tenant/acme, spec.plan "
-                      "\"free\"=>\"pro\"",
-                      "4 account/ops from grpc 10.0.0.7: update Tenant/acme, spec.plan "
-                      "\"pro\"=>\"max\"",
-                      "4 account/ops from grpc 10.0.0.7: create Tenant/initech, spec.plan "
-                      "=>\"free\"",
-                      "5 account/ops from grpc 10.0.0.7: delete Tenant/globex, spec.plan "
-                      "\"free\"=>"}));
+  EXPECT_EQ(said,
+            (std::vector<std::string>{
+                "1 account/ops from grpc 10.0.0.7: create Tenant/acme, spec.plan =>\"free\"",
+                "2 account/ops from grpc 10.0.0.7: create Tenant/globex, spec.plan =>\"free\"",
+                "3 account/ops from grpc 10.0.0.7: update Tenant/acme, spec.plan "
+                "\"free\"=>\"pro\"",
+                "4 account/ops from grpc 10.0.0.7: update Tenant/acme, spec.plan "
+                "\"pro\"=>\"max\"",
+                "4 account/ops from grpc 10.0.0.7: create Tenant/initech, spec.plan "
+                "=>\"free\"",
+                "5 account/ops from grpc 10.0.0.7: delete Tenant/globex, spec.plan "
+                "\"free\"=>"}));
   const AuditVerdict verdict = verify();
   EXPECT_EQ(verdict.problem, "");
   EXPECT_EQ(verdict.start, 0);
@@ -200,59 +211,83 @@ TEST_F(AuditTest, StatusAloneIsMarkedAndALargeOneLeftOut) {
 TEST_F(AuditTest, AnyChangedByteIsFoundAndItsRevisionNamed) {
   five_writes();
   ASSERT_EQ(verify().problem, "");
+  const std::vector<AuditRow> all = rows();
   int64_t tried = 0;
-  for (const AuditRow& row : rows()) {
-    const auto at = [&](const char* column, const std::string& value) {
-      return fmt::format("UPDATE audit SET {} = x'{}' WHERE position = {}", column,
-                         hex_encode(value), row.position);
-    };
-    const auto flip = [&](const char* column, const std::string& bytes) {
-      for (size_t i = 0; i < bytes.size(); ++i, ++tried) {
-        std::string changed = bytes;
-        changed[i] = static_cast<char>(changed[i] ^ (1 << (i % 8)));
-        ASSERT_TRUE(tamper(at(column, changed)));
+  for (size_t at = 0; at < all.size(); ++at) {
+    const auto flip = [&](const char* what, std::string AuditRow::*bytes) {
+      for (size_t i = 0; i < (all[at].*bytes).size(); ++i, ++tried) {
+        std::vector<AuditRow> changed = all;
+        char& byte = (changed[at].*bytes)[i];
+        byte = static_cast<char>(byte ^ (1 << (i % 8)));
+        tamper(changed);
         const std::string problem = verify().problem;
-        ASSERT_NE(problem.find(fmt::format("revision {},", revision_of(row.position))),
+        ASSERT_NE(problem.find(fmt::format("revision {},", revision_of(all[at].position))),
                   std::string::npos)
-            << column << " byte " << i << ": " << problem;
+            << what << " byte " << i << ": " << problem;
       }
-      ASSERT_TRUE(tamper(at(column, bytes)));
     };
-    flip("record", row.record);
-    flip("hash", row.hash);
+    flip("record", &AuditRow::record);
+    flip("hash", &AuditRow::hash);
     for (int bit = 0; bit < 64; bit += 3, ++tried) {
-      const auto moved = static_cast<int64_t>(static_cast<uint64_t>(row.position) ^ (1ULL << bit));
-      const std::string move = "UPDATE audit SET position = {} WHERE position = {}";
-      if (!tamper(fmt::format(fmt::runtime(move), moved, row.position))) continue;  // it is taken
-      ASSERT_NE(verify().problem, "") << "position " << row.position << " to " << moved;
-      ASSERT_TRUE(tamper(fmt::format(fmt::runtime(move), row.position, moved)));
+      std::vector<AuditRow> changed = all;
+      int64_t& position = changed[at].position;
+      position = static_cast<int64_t>(static_cast<uint64_t>(position) ^ (1ULL << bit));
+      if (std::count_if(all.begin(), all.end(),
+                        [&](const AuditRow& row) { return row.position == position; }) > 0)
+        continue;  // it is taken
+      tamper(changed);
+      ASSERT_NE(verify().problem, "") << "position " << all[at].position << " to " << position;
     }
   }
   EXPECT_GT(tried, 6 * (64 / 3 + 32));  // not one byte was passed over by mistake
+  tamper(all);
   EXPECT_EQ(verify().problem, "");
+}
+
+TEST_F(AuditTest, AnyChangedByteOfARowOfTheTableIsFound) {
+  five_writes();
+  std::string entries;
+  for (const AuditRow& row : rows()) append_entry(entries, row);
+  const auto put = [&](const std::string& bytes) {
+    ASSERT_TRUE(
+        tamper(fmt::format("BEGIN; DELETE FROM audit; INSERT INTO audit VALUES ({}, x'{}');"
+                           "COMMIT",
+                           first_position(1), hex_encode(bytes))));
+  };
+  put(entries);
+  ASSERT_EQ(verify().problem, "");
+  for (size_t i = 0; i < entries.size(); ++i) {
+    std::string changed = entries;
+    changed[i] = static_cast<char>(changed[i] ^ (1 << (i % 8)));
+    put(changed);
+    ASSERT_NE(verify().problem, "") << "byte " << i;
+    put(entries.substr(0, i));
+    ASSERT_NE(verify().problem, "") << "cut off at " << i;
+  }
 }
 
 TEST_F(AuditTest, MissingSwappedAndInsertedRowsAreFound) {
   five_writes();
   const std::vector<AuditRow> all = rows();
-  const auto put = [&](int64_t position, const AuditRow& row) {
-    return fmt::format("INSERT OR REPLACE INTO audit VALUES ({}, x'{}', x'{}');", position,
-                       hex_encode(row.record), hex_encode(row.hash));
-  };
-  std::string restore;
-  for (const AuditRow& row : all) restore += put(row.position, row);
-  for (const AuditRow& row : all) {
-    ASSERT_TRUE(tamper(fmt::format("DELETE FROM audit WHERE position = {}", row.position)));
-    EXPECT_NE(verify().problem, "") << "without " << row.position;
-    ASSERT_TRUE(tamper(restore));
+  for (size_t i = 0; i < all.size(); ++i) {
+    std::vector<AuditRow> changed = all;
+    changed.erase(changed.begin() + static_cast<std::ptrdiff_t>(i));
+    tamper(changed);
+    EXPECT_NE(verify().problem, "") << "without " << all[i].position;
   }
-  ASSERT_TRUE(tamper(put(all[1].position, all[2]) + put(all[2].position, all[1])));
+  std::vector<AuditRow> changed = all;
+  std::swap(changed[1].record, changed[2].record);
+  std::swap(changed[1].hash, changed[2].hash);
+  tamper(changed);
   EXPECT_NE(verify().problem.find("revision 2,"), std::string::npos) << verify().problem;
-  ASSERT_TRUE(tamper(restore + put(all[5].position + 1, all[5])));
+  changed = all;
+  changed.push_back(all[5]);
+  ++changed.back().position;
+  tamper(changed);
   EXPECT_NE(verify().problem, "");
-  ASSERT_TRUE(tamper(fmt::format("DELETE FROM audit WHERE position > {}", all[5].position)));
+  tamper(all);
   ASSERT_EQ(verify().problem, "");
-  ASSERT_TRUE(tamper("DELETE FROM audit"));
+  tamper(std::vector<AuditRow>());
   EXPECT_NE(verify().problem, "");
 }
 
@@ -275,17 +310,16 @@ TEST_F(AuditTest, AChainWrittenAnewIsFoundByAHashKeptElsewhere) {
   const std::map<Revision, std::string> kept = {{4, all[4].hash}};
   EXPECT_EQ(verify(kept).problem, "");
   AuditHead head;
-  std::string forged;
-  for (const AuditRow& row : all) {
+  std::vector<AuditRow> forged = all;
+  for (AuditRow& row : forged) {
     pb::AuditRecord record;
     ASSERT_TRUE(record.ParseFromString(row.record));
     if (revision_of(row.position) == 3) record.set_actor("account/somebody-else");
-    const std::string bytes = record.SerializeAsString();
-    head = {row.position, audit_hash(head, row.position, bytes)};
-    forged += fmt::format("INSERT OR REPLACE INTO audit VALUES ({}, x'{}', x'{}');", row.position,
-                          hex_encode(bytes), hex_encode(head.hash));
+    row.record = record.SerializeAsString();
+    row.hash = audit_hash(head, row.position, row.record);
+    head = {row.position, row.hash};
   }
-  ASSERT_TRUE(tamper(forged));
+  tamper(forged);
   EXPECT_EQ(verify().problem, "") << "by itself it looks whole";
   EXPECT_NE(verify(kept).problem.find("revision 4: the hash is"), std::string::npos);
   EXPECT_NE(verify({{9, all[4].hash}}).problem.find("revision 9:"), std::string::npos);
@@ -305,16 +339,15 @@ TEST_F(AuditTest, WhatIsOlderThanItShallBeKeptIsCutOffAndTheRestHolds) {
   EXPECT_EQ(verdict.problem, "");
   EXPECT_EQ(verdict.start, 5);
   EXPECT_EQ(verdict.entries, 1);
-  for (const char* wrong : {"UPDATE audit SET position = position - (1 << 20) WHERE record = x''",
-                            "UPDATE audit SET hash = zeroblob(32) WHERE record = x''",
-                            "DELETE FROM audit WHERE record = x''"}) {
-    const std::vector<AuditRow> before = rows();
-    ASSERT_TRUE(tamper(wrong));
-    EXPECT_NE(verify().problem, "") << wrong;
-    ASSERT_TRUE(tamper(fmt::format("DELETE FROM audit WHERE position < {0};"
-                                   "INSERT INTO audit VALUES ({1}, x'', x'{2}')",
-                                   before[1].position, before[0].position,
-                                   hex_encode(before[0].hash))));
+  const std::vector<AuditRow> before = rows();
+  std::vector<AuditRow> moved = before;
+  moved[0].position -= 1 << kPlaceBits;
+  std::vector<AuditRow> other = before;
+  other[0].hash = std::string(32, '\0');
+  for (const auto& wrong : {moved, other, std::vector<AuditRow>{before[1]}}) {
+    tamper(wrong);
+    EXPECT_NE(verify().problem, "");
+    tamper(before);
     ASSERT_EQ(verify().problem, "");
   }
 }
@@ -351,17 +384,19 @@ TEST(AuditMigration, AFileOfVersion1KeepsItsFleetAndBeginsItsAuditLogNow) {
     const std::string tenant =
         hex_encode(tenant_change(7, "acme", "pro").after.message().SerializeAsString());
     const std::string write =
-        compacted ? fmt::format("INSERT INTO objects VALUES ('Tenant', '', 'acme', x'{}');"
-                                "UPDATE marks SET value = 7 WHERE name = 'objects_revision'",
-                                tenant)
-                  : fmt::format("INSERT INTO changes VALUES (7 << 20, 1700000000000000, "
-                                "'account/ops', 'Tenant', '', 'acme', x'{}')",
-                                tenant);
+        compacted ? fmt::format(
+                        "INSERT INTO objects VALUES ('Tenant', '', 'acme', x'{}');"
+                        "UPDATE marks SET value = 7 WHERE name = 'objects_revision'",
+                        tenant)
+                  : fmt::format(
+                        "INSERT INTO changes VALUES (7 << 20, 1700000000000000, "
+                        "'account/ops', 'Tenant', '', 'acme', x'{}')",
+                        tenant);
     ASSERT_TRUE(Sqlite::open(path)->execute((kVersion1 + write).c_str()));
     for (int time = 0; time < 2; ++time) {
       auto log = open_sqlite_log(path);
       ASSERT_TRUE(log) << log.error().text();
-      EXPECT_EQ(*Sqlite::open(path)->number("PRAGMA user_version"), 2);
+      EXPECT_EQ(*Sqlite::open(path)->number("PRAGMA user_version"), 3);
       auto store = Store::open(*std::move(log), system_clock(), {});
       ASSERT_TRUE(store) << store.error().text();
       EXPECT_EQ((*store)->revision(), 7 + time);
@@ -380,9 +415,8 @@ TEST(AuditMigration, AFileOfVersion1KeepsItsFleetAndBeginsItsAuditLogNow) {
 TEST(AuditFailure, AnAppendOfUnknownFateIsInTheChainOnceOrNotAtAll) {
   for (const auto fault : {FaultyLog::Fault::kBeforeAppend, FaultyLog::Fault::kAfterAppend}) {
     const auto faults = std::make_shared<FaultyLog::Faults>();
-    auto store =
-        *Store::open(std::make_unique<FaultyLog>(std::make_unique<FakeLog>(), faults),
-                     system_clock(), {});
+    auto store = *Store::open(std::make_unique<FaultyLog>(std::make_unique<FakeLog>(), faults),
+                              system_clock(), {});
     ASSERT_TRUE(store->write("account/ops", put_plan("acme", "free")));
     faults->set(fault);
     ASSERT_FALSE(store->write("account/ops", put_plan("acme", "pro")));

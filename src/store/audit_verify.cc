@@ -17,9 +17,14 @@ class Verifier {
   Result<AuditVerdict> run(Revision newest) {
     while (problem_.empty()) {
       const int64_t next = check_.head().position + 1;
-      ASSIGN_OR_RETURN(const std::vector<AuditRow> rows, read_({next}, kRows));
-      if (rows.empty()) break;
-      RETURN_IF_ERROR(take(rows));
+      const Result<std::vector<AuditRow>> rows = read_({next}, kRows);
+      if (!rows && rows.error().code() == Code::kDataLoss) {
+        problem_ = rows.error().message();
+        break;
+      }
+      if (!rows) return rows.error();
+      if (rows->empty()) break;
+      RETURN_IF_ERROR(take(*rows));
     }
     if (problem_.empty()) leave(check_.head(), INT64_MAX);
     const Revision last = revision_of(check_.head().position);

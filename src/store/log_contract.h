@@ -182,6 +182,17 @@ TYPED_TEST_P(LogContract, CompactionForgetsOldChangesAndKeepsTheFleet) {
   EXPECT_EQ(text_of(this->loaded_), "12: even=last");
 }
 
+TYPED_TEST_P(LogContract, CompactionForgetsAPartOfWhatWasAppendedAtOnce) {
+  this->append({tenant_change(1, "a", "p1"), tenant_change(2, "b", "p2"), tenant_change(3, "a", ""),
+                tenant_change(4, "c", "p4")});
+  ASSERT_TRUE(this->log_->compact(2));
+  EXPECT_EQ(this->read(1, 10), "out_of_range");
+  EXPECT_EQ(this->read(2, 10), "3:a deleted 4:c=p4");
+  this->open();
+  EXPECT_EQ(text_of(this->loaded_), "4: b=p2 c=p4");
+  EXPECT_EQ(this->read(3, 10), "4:c=p4");
+}
+
 TYPED_TEST_P(LogContract, CompactionOfEverythingAndMoreKeepsRevisionAndTime) {
   this->append({tenant_change(1, "a", "free"), tenant_change(2, "b", "pro")});
   ASSERT_TRUE(this->log_->compact(1'000));
@@ -327,6 +338,7 @@ REGISTER_TYPED_TEST_SUITE_P(LogContract, ANewLogIsTheEmptyFleetAtRevisionZero,
                             ChangesAreReadInOrderByWholeRevisions, AReadChangeSaysWhoAndWhenAndWhat,
                             RevisionsThatDoNotAscendAreRefusedAndNothingIsWritten,
                             CompactionForgetsOldChangesAndKeepsTheFleet,
+                            CompactionForgetsAPartOfWhatWasAppendedAtOnce,
                             CompactionOfEverythingAndMoreKeepsRevisionAndTime,
                             CompactionOfNothingChangesNothing,
                             ManyChangesOfOneTransactionKeepTheirOrder,

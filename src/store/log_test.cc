@@ -7,9 +7,12 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "store/fake_log.h"
 #include "store/log_contract.h"
 #include "store/sqlite.h"
+#include "store/sqlite_batch.h"
+#include "store/stored.h"
 
 namespace frameworks {
 namespace {
@@ -104,12 +107,117 @@ TEST(SqliteLog, AFileOfANewerProgramIsRefused) {
 TEST(SqliteLog, AnUnknownKindIsToldInsteadOfDropped) {
   SqlitePlace place;
   place.open().reset();
-  ASSERT_TRUE(
-      Sqlite::open(place.path())
-          ->execute("INSERT INTO changes VALUES (1048576, 0, 'x', 'Spaceship', '', 'a', x'00')"));
+  std::string entries;
+  append_entry(entries, {.position = first_position(1), .kind = "Spaceship", .name = "a"});
+  ASSERT_TRUE(Sqlite::open(place.path())
+                  ->execute(fmt::format("INSERT INTO changes VALUES ({}, x'{}')", first_position(1),
+                                        hex_encode(entries))
+                                .c_str()));
   const auto loaded = place.open()->load();
   ASSERT_FALSE(loaded);
   EXPECT_NE(loaded.error().message().find("Spaceship"), std::string::npos);
+}
+
+// Of more than is put together at once, in one transaction and after it.
+TEST(SqliteLog, CompactionOfVeryManyBytesEndsAtTheSameFleet) {
+  SqlitePlace place;
+  auto log = place.open();
+  ASSERT_TRUE(log->load());
+  const std::string large(1 << 20, 'x');
+  std::vector<Change> changes;
+  for (int i = 0; i < 40; ++i)
+    changes.push_back(tenant_change(1, fmt::format("t{}", i), large + std::to_string(i)));
+  ASSERT_TRUE(log->append(changes, audit_rows(changes)));
+  EXPECT_EQ(log->read(0, 1)->size(), 40u);
+  for (Revision r = 2; r <= 20; ++r) {
+    const std::vector<Change> more = {tenant_change(r, "t7", large + std::to_string(r)),
+                                      tenant_change(r, fmt::format("t{}", 10 + r), "")};
+    ASSERT_TRUE(log->append(more, audit_rows(more)));
+  }
+  const std::string before = sha256_hex(text_of(*log->load()));
+  ASSERT_TRUE(log->compact(15));
+  EXPECT_EQ(log->read(15, 100)->size(), 10u);
+  EXPECT_EQ(*Sqlite::open(place.path())
+                 ->number("SELECT value FROM marks WHERE name = 'objects_revision'"),
+            20);
+  log.reset();
+  const auto loaded = *place.open()->load();
+  EXPECT_EQ(sha256_hex(text_of(loaded)), before);
+  EXPECT_EQ(loaded.time(), tenant_change(20, "t7", "").time);
+}
+
+// As the program wrote it that had a row for each change.
+constexpr const char* kVersion2 = R"sql(
+PRAGMA journal_mode = WAL;
+CREATE TABLE changes (
+  position INTEGER PRIMARY KEY,
+  time_us INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  name TEXT NOT NULL,
+  message BLOB
+);
+CREATE TABLE objects (
+  kind TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  name TEXT NOT NULL,
+  message BLOB NOT NULL,
+  PRIMARY KEY (kind, tenant, name)
+);
+CREATE TABLE audit (position INTEGER PRIMARY KEY, record BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO marks VALUES ('objects_revision', 0), ('objects_time_us', 0), ('forgotten', 0);
+PRAGMA application_id = 1180126257;
+PRAGMA user_version = 2;
+)sql";
+
+TEST(SqliteLog, AFileOfVersion2KeepsEverything) {
+  SqlitePlace place;
+  constexpr Revision kLast = 900;
+  std::vector<Change> changes;
+  for (Revision r = 1; r <= kLast; ++r) {
+    changes.push_back(tenant_change(r, "a", r % 10 == 0 ? "" : std::to_string(r)));
+    changes.push_back(tenant_change(r, fmt::format("b{}", r % 7), std::string(700, 'x')));
+  }
+  const std::vector<AuditRow> audit = audit_rows(changes);
+  std::string rows = "BEGIN;";
+  for (size_t i = 0; i < changes.size(); ++i) {
+    const Change& change = changes[i];
+    const std::string message =
+        change.after ? fmt::format("x'{}'", hex_encode(change.after.message().SerializeAsString()))
+                     : "NULL";
+    if (change.revision > 100)
+      rows += fmt::format("INSERT INTO changes VALUES ({}, {}, '{}', '{}', '{}', '{}', {});",
+                          audit[i].position, to_us(change.time), change.actor.name, change.key.kind,
+                          change.key.tenant, change.key.name, message);
+    if (change.revision <= 100 && change.after)
+      rows += fmt::format("INSERT OR REPLACE INTO objects VALUES ('{}', '{}', '{}', {});",
+                          change.key.kind, change.key.tenant, change.key.name, message);
+    rows += fmt::format("INSERT INTO audit VALUES ({}, x'{}', x'{}');", audit[i].position,
+                        hex_encode(audit[i].record), hex_encode(audit[i].hash));
+  }
+  rows += "UPDATE marks SET value = 100 WHERE name != 'objects_time_us'; COMMIT";
+  ASSERT_TRUE(Sqlite::open(place.path())->execute((kVersion2 + rows).c_str()));
+  changes.erase(changes.begin(), changes.begin() + 200);
+  for (int time = 0; time < 2; ++time) {
+    auto log = place.open();
+    const auto loaded = log->load();
+    ASSERT_TRUE(loaded) << loaded.error().text();
+    EXPECT_EQ(loaded->revision(), kLast);
+    EXPECT_EQ(loaded->time(), changes.back().time);
+    EXPECT_EQ(loaded->count(kind_of<pb::Tenant>()), 7u);
+    EXPECT_EQ(text_of(*log->read(100, 10'000)), text_of(changes));
+    EXPECT_EQ(log->read(99, 1).error().code(), Code::kOutOfRange);
+    EXPECT_EQ(*log->read_audit({}, 10'000), audit);
+    EXPECT_EQ(*Sqlite::open(place.path())->number("PRAGMA user_version"), 3);
+  }
+  auto log = place.open();
+  ASSERT_TRUE(log->load());
+  ASSERT_TRUE(append_tenant(*log, kLast + 1, "pro"));
+  ASSERT_TRUE(log->compact(kLast));
+  log.reset();
+  EXPECT_EQ(place.open()->load()->find<pb::Tenant>("a")->spec().plan(), "pro");
 }
 
 // The WAL as a power cut may leave it: cut off or overwritten at any byte. What is there must be a

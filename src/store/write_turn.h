@@ -3,6 +3,7 @@
 // SQLite allows one writer at a time and waits for it by polling; here the second one is woken.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -15,6 +16,8 @@ class WriteTurn {
   class Hold {
    public:
     explicit Hold(WriteTurn& turn) : turn_(&turn) {}
+    // An append waits for it.
+    [[nodiscard]] bool is_wanted() const { return turn_->appends_waiting_ > 0; }
     Hold(Hold&& other) noexcept : turn_(std::exchange(other.turn_, nullptr)) {}
     Hold& operator=(Hold&&) = delete;
     ~Hold() {
@@ -56,7 +59,7 @@ class WriteTurn {
   std::mutex mutex_;
   std::condition_variable free_;
   bool held_ = false;
-  int appends_waiting_ = 0;
+  std::atomic<int> appends_waiting_ = 0;
 };
 
 }  // namespace frameworks
