@@ -10,6 +10,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <memory>
 
 namespace frameworks {
 
@@ -65,11 +66,17 @@ Result<std::string> base64_decode(std::string_view text) {
 }
 
 std::string sha256(std::string_view bytes) {
-  // Looked up once: OpenSSL's own SHA256() does it at each call, which takes longer than the hash.
+  // Looked up and made once: OpenSSL's own SHA256() does it at each call, which takes longer than
+  // the hash.
   static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  thread_local const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
   std::string out(SHA256_DIGEST_LENGTH, '\0');
-  CHECK(EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()), nullptr,
-                   algorithm, nullptr) == 1);
+  CHECK(EVP_DigestInit_ex2(context.get(), algorithm, nullptr) == 1 &&
+        EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1 &&
+        EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(out.data()), nullptr) == 1);
   return out;
 }
 

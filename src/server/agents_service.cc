@@ -26,7 +26,8 @@ class JoinCall final : public GrpcCall {
   void on_message(GrpcStream& stream, std::string_view message) override {
     pb::JoinRequest request;
     if (!parse(message, request)) return stream.finish(unreadable(request));
-    if (auto good = check_request(request); !good) return stream.finish(good);
+    static const RequestRules rules(*pb::JoinRequest::descriptor());
+    if (auto good = rules.check(request); !good) return stream.finish(good);
     desk_.join(request, source_, [handle = stream.handle()](Result<pb::JoinResponse> joined) {
       handle->post([joined = std::move(joined)](GrpcStream& to) {
         if (!joined) return to.finish(joined.error());

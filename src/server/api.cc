@@ -55,8 +55,8 @@ std::optional<double> number(const Message& message, const FieldDescriptor& fiel
   }
 }
 
-std::optional<std::string> problem(const Message& message, const FieldDescriptor& field) {
-  const pb::FieldRules& rules = field.options().GetExtension(pb::rules);
+std::optional<std::string> problem(const Message& message, const FieldDescriptor& field,
+                                   const pb::FieldRules& rules) {
   if (!is_set(message, field)) {
     if (rules.required()) return "is required";
     return {};
@@ -101,6 +101,7 @@ Method& Api::add_method(std::string_view name, Runs runs, const Message& request
   method->runs = runs;
   method->request = &request;
   method->response = &response;
+  method->rules = std::make_shared<const RequestRules>(*request.GetDescriptor());
   const auto at =
       std::lower_bound(methods_.begin(), methods_.end(), name,
                        [](const auto& other, std::string_view n) { return other->name < n; });
@@ -149,14 +150,19 @@ Status scope(const Method& method, const Caller& caller, Message& request) {
   return Error(Code::kNotFound, fmt::format("tenant \"{}\" does not exist", named));
 }
 
-Status check_request(const Message& request) {
-  std::vector<Violation> violations;
-  const auto* descriptor = request.GetDescriptor();
-  for (int i = 0; i < descriptor->field_count(); ++i) {
-    const FieldDescriptor& field = *descriptor->field(i);
-    if (auto text = problem(request, field))
-      violations.push_back({{}, 0, "", field.json_name(), std::move(*text)});
+RequestRules::RequestRules(const google::protobuf::Descriptor& request) {
+  for (int i = 0; i < request.field_count(); ++i) {
+    const auto& options = request.field(i)->options();
+    if (options.HasExtension(pb::rules))
+      fields_.push_back({request.field(i), &options.GetExtension(pb::rules)});
   }
+}
+
+Status RequestRules::check(const Message& request) const {
+  std::vector<Violation> violations;
+  for (const auto& [field, rules] : fields_)
+    if (auto text = problem(request, *field, *rules))
+      violations.push_back({{}, 0, "", field->json_name(), std::move(*text)});
   if (violations.empty()) return {};
   return Error::invalid(std::move(violations));
 }

@@ -53,6 +53,18 @@ enum class Runs {
   kWorker,  // on a worker thread: waits for the disk, or computes for long
 };
 
+// The rules declared on a request's fields (required, min, max, format).
+class RequestRules {
+ public:
+  explicit RequestRules(const google::protobuf::Descriptor& request);
+  // Tells every violation at once.
+  [[nodiscard]] Status check(const Message& request) const;
+
+ private:
+  using Field = google::protobuf::FieldDescriptor;
+  std::vector<std::pair<const Field*, const pb::FieldRules*>> fields_;
+};
+
 struct Method {
   std::string name;  // "frameworks.v1.Fleet/Apply"
   const google::protobuf::MethodDescriptor* descriptor = nullptr;
@@ -63,6 +75,7 @@ struct Method {
   Runs runs = Runs::kInline;
   const Message* request = nullptr;  // prototypes
   const Message* response = nullptr;
+  std::shared_ptr<const RequestRules> rules;
   // One of `unary` and `stream`.
   std::function<Status(const Caller&, const Message&, Message&)> unary;
   std::function<Result<std::unique_ptr<ReplyStream>>(const Caller&, const Message&, Poke)> stream;
@@ -132,8 +145,5 @@ Status authorize(const Method& method, const Caller& caller);
 // Holds a caller that is bound to a tenant to the method's `tenant_scope`; fills in the request's
 // tenant where that is the scope. A foreign tenant answers as one that does not exist.
 Status scope(const Method& method, const Caller& caller, Message& request);
-
-// The rules declared on the request's fields (required, min, max, format); every violation at once.
-Status check_request(const Message& request);
 
 }  // namespace frameworks

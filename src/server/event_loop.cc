@@ -1,8 +1,10 @@
 #include "server/event_loop.h"
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <ctime>
@@ -15,12 +17,19 @@ namespace {
 constexpr size_t kScratch = 64 << 10;
 constexpr std::chrono::milliseconds kTick{200};
 constexpr int kMaxAccepts = 64;  // before others have their turn
+constexpr int kMaxThreads = 16;
 
 // Addresses that no handler has.
 char wake_mark = 0;
 char listen_mark = 0;
 
 }  // namespace
+
+int EventLoop::threads() {
+  cpu_set_t mine;
+  if (sched_getaffinity(0, sizeof mine, &mine) != 0) return 1;
+  return std::clamp(CPU_COUNT(&mine), 1, kMaxThreads);
+}
 
 EventLoop::EventLoop(Clock& clock)
     : clock_(clock),

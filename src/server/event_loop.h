@@ -33,6 +33,9 @@ class EventLoop {
     bool listed_ = false;
   };
 
+  // A thread for each processor that this process may use, up to a bound.
+  static int threads();
+
   explicit EventLoop(Clock& clock);
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;

@@ -179,7 +179,7 @@ void GrpcConnection::close(std::string_view why) {
 }
 
 void GrpcConnection::on_ready(bool readable, bool ended) {
-  readable_ |= readable || !socket_.short_read_is_last();
+  readable_ |= readable || socket_.is_tls();
   ended_ |= ended;
   drive();
 }
@@ -288,7 +288,7 @@ bool GrpcConnection::take_bytes() {
   if (count == Socket::kWait) return readable_ = false;
   if (count <= 0) return close("the peer is gone"), false;
   const auto size = static_cast<size_t>(count);
-  if (size < scratch.size() && socket_.short_read_is_last() && !ended_) readable_ = false;
+  if (socket_.is_drained() && !ended_) readable_ = false;
   heard_ = loop_.now();
   pinged_ = MonoTime::max();
   const auto* bytes = reinterpret_cast<const uint8_t*>(scratch.data());

@@ -1,8 +1,8 @@
 // gRPC over HTTP/2 with TLS on one port: every method of the API table, and the agents' service.
 //
-// A few threads, each with its own connections (EventLoop), as the REST server has. Nobody waits on
-// them: what blocks runs on workers. A stream has one batch of answers under way; the next is
-// pulled when that was taken. Answers that exist as bytes are sent as they are.
+// A thread for each processor, with its own connections (EventLoop), as the REST server has. Nobody
+// waits on them: what blocks runs on workers. A stream has one batch of answers under way; the next
+// is pulled when that was taken. Answers that exist as bytes are sent as they are.
 #pragma once
 
 #include <chrono>
@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "server/acceptor.h"
+#include "server/event_loop.h"
 #include "server/grpc_call.h"
 #include "server/serving.h"
 #include "server/socket.h"
@@ -38,7 +39,7 @@ struct GrpcLimits {
   // Requests that a connection may take back within a second; callers that give up take back one
   // at a time.
   int taken_back = 100;
-  int threads = 2;
+  int threads = EventLoop::threads();
 };
 
 class GrpcServer {

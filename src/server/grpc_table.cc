@@ -102,7 +102,7 @@ class GrpcTable::Call final : public GrpcCall {
       return stream.finish(
           Error(Code::kInvalidArgument, fmt::format("not a {}", request.GetTypeName())));
     Status good = scope(method, work_->caller, request);
-    if (good) good = check_request(request);
+    if (good) good = method.rules->check(request);
     if (!good) return stream.finish(good);
     if (method.ready) return answer_ready(stream);
     if (method.stream) return open_stream(stream);

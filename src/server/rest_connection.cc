@@ -52,7 +52,7 @@ RestConnection::~RestConnection() {
 }
 
 void RestConnection::on_ready(bool readable, bool ended) {
-  readable_ |= readable || !socket_.short_read_is_last();
+  readable_ |= readable || socket_.is_tls();
   ended_ |= ended;
   drive();
 }
@@ -122,7 +122,7 @@ bool RestConnection::take_bytes() {
   if (count == Socket::kWait) return readable_ = false;
   if (count <= 0) return close(), false;
   const auto size = static_cast<size_t>(count);
-  if (size < scratch.size() && socket_.short_read_is_last() && !ended_) readable_ = false;
+  if (socket_.is_drained() && !ended_) readable_ = false;
   if (state_ != State::kReading) return true;  // nobody asked for it
   const std::string_view bytes(scratch.data(), size);
   // Nothing is kept of what is used at once, the common case.
@@ -320,7 +320,7 @@ void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
   Status good = fill_request(match, query, body, *exchange.request);
   if (good) good = apply_conditions(head, exchange.conditions, *match.route, *exchange.request);
   if (good) good = scope(method, exchange.caller, *exchange.request);
-  if (good) good = check_request(*exchange.request);
+  if (good) good = method.rules->check(*exchange.request);
   if (!good) return finish(exchange, problem_of_call(exchange, good.error()));
   answer(std::move(exchange));
 }

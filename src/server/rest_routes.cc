@@ -11,34 +11,6 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 
-struct Split {
-  std::array<std::string_view, RestRoutes::kMaxSegments> segments{};
-  size_t count = 0;  // 0: no path that could be served
-};
-
-// "/v1/nodes/a" → {"v1", "nodes", "a"}
-Split split_path(std::string_view path) {
-  Split out;
-  if (!path.starts_with('/')) return out;
-  path.remove_prefix(1);
-  while (true) {
-    const size_t slash = path.find('/');
-    if (out.count == RestRoutes::kMaxSegments) return {};
-    out.segments[out.count++] = path.substr(0, slash);
-    if (slash == std::string_view::npos) return out;
-    path.remove_prefix(slash + 1);
-  }
-}
-
-// The route has as many segments as the path.
-bool fits(const RestRoute& route, const Split& path) {
-  for (size_t i = 0; i < path.count; ++i)
-    if (route.variables[i] == nullptr ? route.segments[i] != path.segments[i]
-                                      : path.segments[i].empty())
-      return false;
-  return true;
-}
-
 bool has_secret(const Descriptor& message) {
   for (int i = 0; i < message.field_count(); ++i)
     if (message.field(i)->options().GetExtension(pb::rules).secret()) return true;
@@ -102,6 +74,40 @@ RestRoute route_of(const Method& method, Metrics& metrics) {
 
 }  // namespace
 
+struct RestRoutes::Split {
+  std::array<std::string_view, kMaxSegments> segments{};
+  size_t count = 0;  // 0: no path that could be served
+
+  // The route has as many segments, and the second one.
+  [[nodiscard]] bool fits(const RestRoute& route) const {
+    for (size_t i = count; i-- > 0;)  // the last ones differ most
+      if (route.variables[i] == nullptr ? route.segments[i] != segments[i] : segments[i].empty())
+        return false;
+    return true;
+  }
+};
+
+// "/v1/nodes/a" → {"v1", "nodes", "a"}
+RestRoutes::Split RestRoutes::split_path(std::string_view path) {
+  Split out;
+  if (!path.starts_with('/')) return out;
+  path.remove_prefix(1);
+  while (true) {
+    const size_t slash = path.find('/');
+    if (out.count == kMaxSegments) return {};
+    out.segments[out.count++] = path.substr(0, slash);
+    if (slash == std::string_view::npos) return out;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+const RestRoutes::Routes& RestRoutes::routes_of(const Split& path) const {
+  static const Routes kNone;
+  const auto& by_second = by_size_[path.count];
+  const auto found = by_second.find(path.segments[1]);
+  return found == by_second.end() ? kNone : found->second;
+}
+
 RestRoutes::RestRoutes(const Api& api, Metrics& metrics) {
   for (const auto& method : api.methods()) {
     if (method->http.path().empty()) continue;
@@ -113,14 +119,17 @@ RestRoutes::RestRoutes(const Api& api, Metrics& metrics) {
   std::stable_sort(routes_.begin(), routes_.end(), [](const RestRoute& a, const RestRoute& b) {
     return variables_of(a) < variables_of(b);
   });
-  for (const RestRoute& route : routes_) by_size_[route.segments.size()].push_back(&route);
+  for (const RestRoute& route : routes_) {
+    CHECK(route.segments.size() >= 2 && route.variables[1] == nullptr);
+    by_size_[route.segments.size()][route.segments[1]].push_back(&route);
+  }
 }
 
 RestRoutes::Match RestRoutes::match(std::string_view verb, std::string_view path) const {
   const Split split = split_path(path);
   const std::string_view wanted = verb == "HEAD" ? "GET" : verb;
-  for (const RestRoute* route : by_size_[split.count])
-    if (fits(*route, split) && route->method->http.verb() == wanted)
+  for (const RestRoute* route : routes_of(split))
+    if (route->method->http.verb() == wanted && split.fits(*route))
       return {route, {}, split.segments};
   return {nullptr, allow(path), {}};
 }
@@ -128,8 +137,8 @@ RestRoutes::Match RestRoutes::match(std::string_view verb, std::string_view path
 std::string RestRoutes::allow(std::string_view path) const {
   const Split split = split_path(path);
   std::set<std::string> verbs;
-  for (const RestRoute* route : by_size_[split.count])
-    if (fits(*route, split)) verbs.insert(route->method->http.verb());
+  for (const RestRoute* route : routes_of(split))
+    if (split.fits(*route)) verbs.insert(route->method->http.verb());
   if (verbs.empty()) return {};
   if (verbs.contains("GET")) verbs.insert("HEAD");
   verbs.insert("OPTIONS");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,9 +61,13 @@ class RestRoutes {
 
  private:
   using Routes = std::vector<const RestRoute*>;
+  struct Split;
+  static Split split_path(std::string_view path);
+  [[nodiscard]] const Routes& routes_of(const Split& path) const;
 
-  std::vector<RestRoute> routes_;                 // literal paths before those with variables
-  std::array<Routes, kMaxSegments + 1> by_size_;  // the same by their number of segments
+  std::vector<RestRoute> routes_;  // literal paths before those with variables
+  // The same by their number of segments and their second one, which is a literal in all.
+  std::array<std::map<std::string, Routes, std::less<>>, kMaxSegments + 1> by_size_;
 };
 
 }  // namespace frameworks

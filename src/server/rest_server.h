@@ -5,8 +5,8 @@
 // streaming method answers with server-sent events: "data" carries one message, "id" the place to
 // continue from; "event: error" a problem document; "event: end" says that all was told.
 //
-// A few threads, each with its own connections (EventLoop); what waits runs on workers. Everything
-// that a connection holds is bounded, and freed while it is idle.
+// A thread for each processor, with its own connections (EventLoop); what waits runs on workers.
+// Everything that a connection holds is bounded, and freed while it is idle.
 #pragma once
 
 #include <chrono>
@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "server/acceptor.h"
+#include "server/event_loop.h"
 #include "server/serving.h"
 #include "server/socket.h"
 
@@ -31,7 +32,7 @@ struct RestLimits {
   std::chrono::seconds patience{30};
   std::chrono::seconds idle{90};        // between two requests
   std::chrono::seconds keep_alive{15};  // between comments on a silent event stream
-  int threads = 2;
+  int threads = EventLoop::threads();
 };
 
 class RestServer {

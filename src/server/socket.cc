@@ -75,6 +75,14 @@ Status ask_for_certificate(SSL_CTX* context, const std::string& ca_pem) {
   return {};
 }
 
+// Tells after each read of the system's buffer whether it had less than was asked for.
+long note_read(BIO* bio, int operation, const char*, size_t asked, int, long, int result,
+               size_t* got) {
+  if (operation == (BIO_CB_READ | BIO_CB_RETURN))
+    *reinterpret_cast<bool*>(BIO_get_callback_arg(bio)) = result <= 0 || *got < asked;
+  return result;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsIdentity& identity, Use use) {
@@ -99,6 +107,8 @@ Socket::Socket(Fd fd, const TlsContext* tls) : fd_(std::move(fd)) {
   ssl_ = SSL_new(tls->get());
   CHECK(ssl_ != nullptr);
   SSL_set_fd(ssl_, fd_.get());
+  BIO_set_callback_arg(SSL_get_rbio(ssl_), reinterpret_cast<char*>(&short_read_));
+  BIO_set_callback_ex(SSL_get_rbio(ssl_), note_read);
   SSL_set_accept_state(ssl_);
 }
 
@@ -123,10 +133,15 @@ ssize_t Socket::read(char* into, size_t size) {
     return tls_result(SSL_read(ssl_, into, static_cast<int>(std::min<size_t>(size, INT_MAX))));
   while (true) {
     const ssize_t count = ::recv(fd_.get(), into, size, 0);
+    short_read_ = count < static_cast<ssize_t>(size);
     if (count > 0) return count;
     if (count < 0 && errno == EINTR) continue;
     return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? kWait : kGone;
   }
+}
+
+bool Socket::is_drained() const {
+  return short_read_ && (ssl_ == nullptr || SSL_has_pending(ssl_) == 0);
 }
 
 ssize_t Socket::write(std::string_view bytes) {

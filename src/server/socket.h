@@ -53,8 +53,10 @@ class Socket {
   static constexpr ssize_t kGone = -2;
   ssize_t read(char* into, size_t size);
   ssize_t write(std::string_view bytes);
-  // Whether a read that filled less than it could means that nothing is left.
-  [[nodiscard]] bool short_read_is_last() const { return ssl_ == nullptr; }
+  // The last read left nothing in the system's buffer, or in TLS's: an event will tell of more.
+  [[nodiscard]] bool is_drained() const;
+  // Reading may wait for something to be written, and the other way round.
+  [[nodiscard]] bool is_tls() const { return ssl_ != nullptr; }
   [[nodiscard]] int fd() const { return fd_.get(); }
   // The one URI that the peer's verified certificate names (RFC 5280, 4.2.1.6); empty: none, or
   // several.
@@ -66,6 +68,7 @@ class Socket {
   ssize_t tls_result(int result);
   Fd fd_;
   ssl_st* ssl_ = nullptr;
+  bool short_read_ = false;  // the system had less than was asked for
 };
 
 }  // namespace frameworks

@@ -98,7 +98,7 @@ Api& table() {
 // What a handler would do first with any request.
 void look_at(const Method& method, Message& request) {
   (void)scope(method, {pb::ACCESS_OPERATOR, "account/one", "acme"}, request);
-  (void)check_request(request);
+  (void)method.rules->check(request);
   for (const Secrets secrets : {Secrets::kMask, Secrets::kShow})
     (void)json_text(to_json(request, secrets));
 }

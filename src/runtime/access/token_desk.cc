@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include <condition_variable>
 #include <map>
@@ -12,6 +10,7 @@
 #include <unordered_map>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "runtime/access/rate_limit.h"
 
 namespace frameworks {
@@ -25,20 +24,12 @@ constexpr size_t kShards = 64;
 constexpr size_t kMaxEntries = 16'384;
 constexpr size_t kMaxTenants = 65'536;
 
-using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
-
-Digest digest_of(std::string_view text) {
-  Digest out;
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data());
-  return out;
-}
-
 int64_t minute_of(WallTime time) {
   return std::chrono::floor<std::chrono::minutes>(time).time_since_epoch().count();
 }
 
 struct Entry {
-  Digest digest{};
+  std::string digest;      // SHA-256 of the secret
   Revision revision = -1;  // that the principal holds for
   std::shared_ptr<const Principal> principal;
   std::shared_ptr<RateLimit> limit = std::make_shared<RateLimit>();
@@ -99,13 +90,13 @@ class TokenDesk::State {
                                                  As as) {
     const auto parts = parse_token(token);
     if (!parts) return refuse(TokenRefusal::kUnknown, as);
-    const Digest digest = digest_of(parts->secret);
+    const std::string digest = sha256(parts->secret);
     Shard& shard = shards_[TextHash{}(parts->name) % kShards];
     const WallTime now = clock_.wall();
     std::lock_guard lock(shard.mutex);
     auto at = shard.entries.find(parts->name);
     const bool known = at != shard.entries.end() && at->second.revision == store_.revision() &&
-                       CRYPTO_memcmp(at->second.digest.data(), digest.data(), digest.size()) == 0;
+                       equal_secrets(at->second.digest, digest);
     if (!known) {
       const SnapshotPtr snapshot = store_.snapshot();
       TokenVerdict verdict = verify_token(*snapshot, token, now);
@@ -152,7 +143,7 @@ class TokenDesk::State {
   }
 
   std::unordered_map<std::string, Entry, TextHash, std::equal_to<>>::iterator remember(
-      Shard& shard, const Snapshot& snapshot, const Digest& digest, Principal principal) {
+      Shard& shard, const Snapshot& snapshot, const std::string& digest, Principal principal) {
     auto [at, added] = replace(shard, principal.token);
     Entry& entry = at->second;
     if (added) entry.minute = noted_minute(snapshot, principal.token);
