@@ -42,6 +42,28 @@ struct SipState {
   }
 };
 
+template <typename Word = uint64_t>
+uint64_t word_at(const char* at) {
+  Word word = 0;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
+// The last `left` bytes, fewer than eight, of `bytes`. In registers alone: were they put together
+// in memory, reading them back would wait until all that the processor had begun before is done,
+// and look-ups one after the other could not wait for memory at the same time.
+uint64_t tail_of(std::string_view bytes, size_t left) {
+  static_assert(std::endian::native == std::endian::little);
+  if (left == 0) return 0;
+  const char* const end = bytes.data() + bytes.size();
+  if (bytes.size() >= 8) return word_at(end - 8) >> (64 - 8 * left);
+  if (left >= 4)
+    return word_at<uint32_t>(end - left) | word_at<uint32_t>(end - 4) << (8 * (left - 4));
+  return word_at<uint8_t>(end - left) |
+         word_at<uint8_t>(end - left + left / 2) << (8 * (left / 2)) |
+         word_at<uint8_t>(end - 1) << (8 * (left - 1));
+}
+
 }  // namespace
 
 uint64_t keyed_hash(std::string_view bytes) {
@@ -50,18 +72,8 @@ uint64_t keyed_hash(std::string_view bytes) {
                  key.low ^ 0x6c7967656e657261, key.high ^ 0x7465646279746573};
   const char* at = bytes.data();
   size_t left = bytes.size();
-  for (; left >= 8; at += 8, left -= 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, at, 8);
-    state.take(word);
-  }
-  uint64_t last = static_cast<uint64_t>(bytes.size()) << 56;
-  if (left > 0) {
-    uint64_t rest = 0;
-    std::memcpy(&rest, at, left);
-    last |= rest;
-  }
-  state.take(last);
+  for (; left >= 8; at += 8, left -= 8) state.take(word_at(at));
+  state.take(static_cast<uint64_t>(bytes.size()) << 56 | tail_of(bytes, left));
   state.v2 ^= 0xff;
   for (int i = 0; i < 3; ++i) state.round();
   return state.v0 ^ state.v1 ^ state.v2 ^ state.v3;
