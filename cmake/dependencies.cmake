@@ -19,6 +19,7 @@ find_library(RAPIDCHECK rapidcheck REQUIRED)
 find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 find_library(CARES cares REQUIRED)
 find_library(NGHTTP2 nghttp2 REQUIRED)
+find_library(URCU urcu-bp REQUIRED)
 
 # The allocator of programs that write and read on several threads at once: the server, and what is
 # measured in its stead. Sanitizers bring their own.

@@ -1,20 +1,25 @@
 // A bounded table of prepared contexts by hash: fixed in size; a look-up waits for memory twice (a
-// line of the table, then the context) and for nobody.
+// line of the table, then the context) and for nobody. It takes no lock and counts no reference:
+// what is taken out is kept until nobody reads it (base/read_section.h). One that comes while its
+// entry is being put may miss it.
 //
-// Shards with a lock each, of lines of three places; what finds its line full goes to one of the
-// next few. A shard that has all it may takes out, in turn, what was not asked for since it was
-// last passed; and where those few lines are full, too, one of theirs goes. Shards are large: names
-// that are asked for often all have room at once, as long as there are fewer of them than the table
-// may hold. Threadsafe.
+// Shards, with a lock each for those who put, of lines of five places; what finds its line full
+// goes to one of the next few. A shard that has all it may takes out, in turn, what was not asked
+// for since it was last passed; and where those few lines are full, too, one of theirs goes. Shards
+// are large: names that are asked for often all have room at once, as long as there are fewer of
+// them than the table may hold. Threadsafe.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "base/read_section.h"
 
 namespace frameworks {
 
@@ -26,60 +31,58 @@ class ContextCache {
   explicit ContextCache(size_t entries)
       : most_(std::min<size_t>(std::max<size_t>(1, entries), kShardEntries)),
         shards_(std::max<size_t>(1, entries / kShardEntries)),
-        lines_(shards_.size() * kLines) {}
+        lines_(shards_.size() * kLines),
+        owners_(lines_.size() * kWays) {}
 
-  // Null when there is none. Two names may share a hash: the entry says whose it is.
-  [[nodiscard]] Ptr find(uint64_t hash) const {
-    Shard& shard = shard_of(hash);
-    const Hold hold(shard);
+  // Null when there is none; stays until the section ends. Two names may share a hash, and an entry
+  // may just go: it says itself whose it is.
+  [[nodiscard]] const Entry* find(const ReadSection&, uint64_t hash) const {
     const Place at = place_of(hash);
-    return at.line == nullptr ? nullptr : at.line->use(at.way);
+    if (at.line == nullptr) return nullptr;
+    at.line->use(at.way);
+    return at.line->entries[at.way].load(std::memory_order_acquire);
   }
 
+  // Never while a section is open: may wait for readers.
   void put(uint64_t hash, Ptr entry) {
-    Shard& shard = shard_of(hash);
-    const Hold hold(shard);
-    if (const Place at = place_of(hash); at.line != nullptr) {
-      at.line->use(at.way);
-      at.line->entries[at.way].swap(entry);  // the old one goes after the lock
-      return;
-    }
-    Line* const lines = lines_of(hash);
-    const size_t home = home_of(hash);
-    const Ptr old = shard.count == most_ ? make_room(shard, lines) : nullptr;
-    Place at = free_place(lines, home);
-    Ptr neighbour;
-    if (at.line == nullptr) {
-      at = least_wanted(lines, home);
-      neighbour = take_out(shard, lines, at);
-    }
-    for (size_t i = home; lines + i != at.line; i = (i + 1) % kLines) ++lines[i].passed;
-    at.line->tags[at.way] = tag_of(hash);
-    at.line->homes[at.way] = static_cast<uint8_t>(home);
-    at.line->entries[at.way] = std::move(entry);
-    (void)at.line->use(at.way);
-    ++shard.count;
+    auto [old, neighbour] = exchange(hash, std::move(entry));
+    retired_.add(std::move(old));
+    retired_.add(std::move(neighbour));
   }
 
  private:
-  static constexpr size_t kWays = 3;
+  static constexpr size_t kWays = 5;
   static constexpr size_t kLines = 128;
-  // Two thirds of the places, so that the first line nearly always has it.
-  static constexpr size_t kShardEntries = 256;
+  // Three fifths of the places, so that the first line nearly always has it.
+  static constexpr size_t kShardEntries = 384;
   // Lines in which an entry may be, from its home on: bounds every search.
   static constexpr size_t kReach = 8;
 
+  // Read by anybody, written under the shard's lock; but `used`, a hint, by anybody.
   struct alignas(64) Line {
-    std::array<Ptr, kWays> entries;
-    std::array<uint16_t, kWays> tags{};
-    std::array<uint8_t, kWays> homes{};  // the lines where a search for them begins
-    uint8_t used = 0;                    // a bit each: asked for since the last turn
-    uint16_t passed = 0;                 // how many that are in the table went on to the next line
+    std::array<std::atomic<const Entry*>, kWays> entries{};
+    std::array<std::atomic<uint32_t>, kWays> tags{};  // they tell the home
+    std::atomic<uint8_t> used = 0;                    // a bit each: asked for since the last turn
+    std::atomic<uint16_t> passed = 0;  // how many that are in the table went on to the next line
 
-    Ptr use(size_t way) {
+    void use(size_t way) {
+      const uint8_t now = used.load(std::memory_order_relaxed);
       const auto bit = static_cast<uint8_t>(1U << way);
-      if ((used & bit) == 0) used = static_cast<uint8_t>(used | bit);
-      return entries[way];
+      if ((now & bit) == 0) used.store(static_cast<uint8_t>(now | bit), std::memory_order_relaxed);
+    }
+    void disuse(uint8_t bits) {
+      const uint8_t now = used.load(std::memory_order_relaxed);
+      used.store(static_cast<uint8_t>(now & ~bits), std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool is_used(size_t way) const {
+      return (used.load(std::memory_order_relaxed) & (1U << way)) != 0;
+    }
+    [[nodiscard]] bool is_free(size_t way) const {
+      return entries[way].load(std::memory_order_relaxed) == nullptr;
+    }
+    void pass(int more) {
+      const int now = passed.load(std::memory_order_relaxed);
+      passed.store(static_cast<uint16_t>(now + more), std::memory_order_relaxed);
     }
   };
   static_assert(sizeof(Line) == 64);
@@ -106,31 +109,60 @@ class ContextCache {
     Shard& shard_;
   };
 
-  size_t shard_index(uint64_t hash) const { return (hash >> 32) % shards_.size(); }
-  Shard& shard_of(uint64_t hash) const { return shards_[shard_index(hash)]; }
+  size_t shard_index(uint64_t hash) const { return ((hash >> 32) * shards_.size()) >> 32; }
   Line* lines_of(uint64_t hash) const { return lines_.data() + shard_index(hash) * kLines; }
-  static size_t home_of(uint64_t hash) { return (hash >> 16) % kLines; }
-  static uint16_t tag_of(uint64_t hash) { return static_cast<uint16_t>(hash); }
+  static uint32_t tag_of(uint64_t hash) { return static_cast<uint32_t>(hash); }
+  static size_t home_of(uint32_t tag) { return (tag >> 16) % kLines; }
 
+  // All places of a line are compared before it is decided upon: which one it is cannot be
+  // foreseen.
   Place place_of(uint64_t hash) const {
     Line* const lines = lines_of(hash);
-    const size_t home = home_of(hash);
+    const uint32_t tag = tag_of(hash);
     for (size_t n = 0; n < kReach; ++n) {
-      Line& line = lines[(home + n) % kLines];
+      Line& line = lines[(home_of(tag) + n) % kLines];
+      unsigned found = 0;
       for (size_t way = 0; way < kWays; ++way)
-        if (line.tags[way] == tag_of(hash) && line.homes[way] == home &&
-            line.entries[way] != nullptr)
+        found |= static_cast<unsigned>(line.tags[way].load(std::memory_order_relaxed) == tag)
+                 << way;
+      for (; found != 0; found &= found - 1)
+        if (const auto way = static_cast<size_t>(std::countr_zero(found)); !line.is_free(way))
           return {&line, way};
-      if (line.passed == 0) return {};
+      if (line.passed.load(std::memory_order_relaxed) == 0) return {};
     }
     return {};
+  }
+
+  // What goes for it: what it replaces or makes room for, and a neighbour whose place it takes.
+  std::pair<Ptr, Ptr> exchange(uint64_t hash, Ptr entry) {
+    Shard& shard = shards_[shard_index(hash)];
+    const Hold hold(shard);
+    if (const Place at = place_of(hash); at.line != nullptr) {
+      at.line->use(at.way);
+      return {set(at, std::move(entry)), nullptr};
+    }
+    Line* const lines = lines_of(hash);
+    const size_t home = home_of(tag_of(hash));
+    Ptr old = shard.count == most_ ? make_room(shard, lines) : nullptr;
+    Place at = free_place(lines, home);
+    Ptr neighbour;
+    if (at.line == nullptr) {
+      at = least_wanted(lines, home);
+      neighbour = take_out(shard, lines, at);
+    }
+    for (size_t i = home; lines + i != at.line; i = (i + 1) % kLines) lines[i].pass(1);
+    at.line->tags[at.way].store(tag_of(hash), std::memory_order_relaxed);
+    set(at, std::move(entry));
+    at.line->use(at.way);
+    ++shard.count;
+    return {std::move(old), std::move(neighbour)};
   }
 
   static Place free_place(Line* lines, size_t home) {
     for (size_t n = 0; n < kReach; ++n) {
       Line& line = lines[(home + n) % kLines];
       for (size_t way = 0; way < kWays; ++way)
-        if (line.entries[way] == nullptr) return {&line, way};
+        if (line.is_free(way)) return {&line, way};
     }
     return {};
   }
@@ -140,8 +172,8 @@ class ContextCache {
     for (size_t n = 0; n < kReach; ++n) {
       Line& line = lines[(home + n) % kLines];
       for (size_t way = 0; way < kWays; ++way)
-        if ((line.used & (1U << way)) == 0) return {&line, way};
-      line.used = 0;
+        if (!line.is_used(way)) return {&line, way};
+      line.disuse(0xff);
     }
     return {&lines[home], 0};
   }
@@ -151,23 +183,31 @@ class ContextCache {
     while (true) {
       shard.hand = (shard.hand + 1) % (kLines * kWays);
       const Place at{&lines[shard.hand / kWays], shard.hand % kWays};
-      if (at.line->entries[at.way] == nullptr) continue;
-      const auto bit = static_cast<uint8_t>(1U << at.way);
-      if ((at.line->used & bit) == 0) return take_out(shard, lines, at);
-      at.line->used = static_cast<uint8_t>(at.line->used & ~bit);
+      if (at.line->is_free(at.way)) continue;
+      if (!at.line->is_used(at.way)) return take_out(shard, lines, at);
+      at.line->disuse(static_cast<uint8_t>(1U << at.way));
     }
   }
 
-  static Ptr take_out(Shard& shard, Line* lines, Place at) {
-    for (size_t i = at.line->homes[at.way]; lines + i != at.line; i = (i + 1) % kLines)
-      --lines[i].passed;
+  Ptr take_out(Shard& shard, Line* lines, Place at) {
+    const size_t home = home_of(at.line->tags[at.way].load(std::memory_order_relaxed));
+    for (size_t i = home; lines + i != at.line; i = (i + 1) % kLines) lines[i].pass(-1);
     --shard.count;
-    return std::exchange(at.line->entries[at.way], nullptr);
+    return set(at, nullptr);
+  }
+
+  // What was there; it may still be read.
+  Ptr set(Place at, Ptr entry) {
+    at.line->entries[at.way].store(entry.get(), std::memory_order_release);
+    const auto line = static_cast<size_t>(at.line - lines_.data());
+    return std::exchange(owners_[line * kWays + at.way], std::move(entry));
   }
 
   const size_t most_;  // entries of a shard
-  mutable std::vector<Shard> shards_;
+  std::vector<Shard> shards_;
   mutable std::vector<Line> lines_;
+  std::vector<Ptr> owners_;  // of the entries, in the same order
+  Retired retired_;
 };
 
 }  // namespace frameworks

@@ -14,6 +14,7 @@
 #include "base/keyed_hash.h"
 #include "base/locked.h"
 #include "base/log.h"
+#include "base/read_section.h"
 #include "model/json.h"
 #include "runtime/tenants/context_cache.h"
 #include "runtime/tenants/context_touch.h"
@@ -45,6 +46,11 @@ struct Entry {
   ReadyAnswer answer;
   std::vector<ContextMark> marks;
   std::vector<uint64_t> names;  // hashes of the other names that it is known by
+  std::weak_ptr<const Entry> self;
+
+  [[nodiscard]] bool has_name(uint64_t hash) const {
+    return std::find(names.begin(), names.end(), hash) != names.end();
+  }
 };
 using EntryPtr = std::shared_ptr<const Entry>;
 
@@ -72,6 +78,18 @@ Ready ready_of(EntryPtr entry) {
   if (entry == nullptr) return nullptr;
   const ReadyAnswer* answer = &entry->answer;
   return {std::move(entry), answer};
+}
+
+// The number of names that are given, of all kinds but API keys.
+int names_given(const pb::TenantKey& key) {
+  return !key.tenant().empty() + !key.uid().empty() + !key.subdomain().empty() +
+         !key.domain().empty();
+}
+
+// Of the only name given, which is not the tenant's own.
+uint64_t other_name_hash(const pb::TenantKey& key) {
+  if (!key.uid().empty()) return name_hash('u', key.uid());
+  return !key.subdomain().empty() ? name_hash('s', key.subdomain()) : name_hash('d', key.domain());
 }
 
 // {"a":1} and the endpoints of some clusters → {"a":1,"endpoints":[…]}
@@ -124,6 +142,22 @@ class Directory final : public ContextDirectory {
     return ready_of(std::move(entry));
   }
 
+  const ReadyAnswer* find_prepared(const ReadSection& section, std::string_view tenant) override {
+    const Entry* const found = is_behind() ? nullptr : kept(section, tenant, keyed_hash(tenant));
+    return found == nullptr ? nullptr : &found->answer;
+  }
+
+  const ReadyAnswer* find_prepared(const ReadSection& section, const pb::TenantKey& key,
+                                   std::string_view* tenant) override {
+    if (is_behind() || names_given(key) != 1 || !key.api_key().empty()) return nullptr;
+    const Entry* const found = !key.tenant().empty()
+                                   ? kept(section, key.tenant(), keyed_hash(key.tenant()))
+                                   : kept(section, other_name_hash(key));
+    if (found == nullptr) return nullptr;
+    if (tenant != nullptr) *tenant = found->tenant;
+    return &found->answer;
+  }
+
   uint64_t changes() override {
     keep_up();
     return touches_.load(std::memory_order_acquire);
@@ -135,9 +169,11 @@ class Directory final : public ContextDirectory {
   EntryPtr entry_of(std::string_view tenant) {
     keep_up();
     const uint64_t hash = keyed_hash(tenant);
-    EntryPtr found = cache_.find(hash);
-    if (found != nullptr && found->tenant == tenant && is_good(*found)) return found;
-    found = prepare(tenant);
+    {
+      const ReadSection section;
+      if (const Entry* const found = kept(section, tenant, hash)) return found->self.lock();
+    }
+    EntryPtr found = prepare(tenant);
     if (found != nullptr && found->answer.proto.front()->size() <= kMaxKept)
       cache_.put(hash, found);
     return found;
@@ -162,8 +198,9 @@ class Directory final : public ContextDirectory {
     bool everything = false;
   };
 
+  bool is_behind() const { return store_.publications() != seen_.load(std::memory_order_acquire); }
   void keep_up() {
-    if (store_.publications() != seen_.load(std::memory_order_acquire)) catch_up();
+    if (is_behind()) catch_up();
   }
   void catch_up();
   Status take_changes(Touched& touched);
@@ -177,6 +214,16 @@ class Directory final : public ContextDirectory {
     for (const ContextMark mark : marks)
       out = std::max(out, marks_[mark].load(std::memory_order_acquire));
     return out;
+  }
+
+  // What is in the table and good: of a tenant's own name, and of another one.
+  const Entry* kept(const ReadSection& section, std::string_view tenant, uint64_t hash) const {
+    const Entry* const found = cache_.find(section, hash);
+    return found != nullptr && found->tenant == tenant && is_good(*found) ? found : nullptr;
+  }
+  const Entry* kept(const ReadSection& section, uint64_t hash) const {
+    const Entry* const found = cache_.find(section, hash);
+    return found != nullptr && found->has_name(hash) && is_good(*found) ? found : nullptr;
   }
 
   Result<EntryPtr> entry_of(const pb::TenantKey& key);
@@ -325,6 +372,7 @@ EntryPtr Directory::prepare_at(const SnapshotPtr& snapshot, std::string_view ten
   auto own = own_context(*snapshot, tenant);
   if (!own) return nullptr;
   auto entry = std::allocate_shared<Entry>(LineAllocator<Entry>());
+  entry->self = entry;
   pb::TenantContext& context = own->context;
   entry->tenant = tenant;
   entry->until = own->until.value_or(WallTime::max());
@@ -367,23 +415,18 @@ EntryPtr Directory::prepare(std::string_view tenant) {
 }
 
 Result<EntryPtr> Directory::entry_of(const pb::TenantKey& key) {
-  const int given =
-      !key.tenant().empty() + !key.uid().empty() + !key.subdomain().empty() + !key.domain().empty();
-  if (given == 1 && key.api_key().empty()) {
+  if (names_given(key) == 1 && key.api_key().empty()) {
     if (!key.tenant().empty()) return entry_of(key.tenant());
     keep_up();
-    const uint64_t hash = !key.uid().empty()         ? name_hash('u', key.uid())
-                          : !key.subdomain().empty() ? name_hash('s', key.subdomain())
-                                                     : name_hash('d', key.domain());
-    EntryPtr found = cache_.find(hash);
-    const auto has_name = [&](const Entry& entry) {
-      return std::find(entry.names.begin(), entry.names.end(), hash) != entry.names.end();
-    };
-    if (found != nullptr && has_name(*found) && is_good(*found)) return found;
+    const uint64_t hash = other_name_hash(key);
+    {
+      const ReadSection section;
+      if (const Entry* const found = kept(section, hash)) return found->self.lock();
+    }
     ASSIGN_OR_RETURN(const pb::Tenant* tenant, find_tenant(*snapshot_.load(), key));
     if (tenant == nullptr) return EntryPtr();
-    found = entry_of(tenant->metadata().name());
-    if (found == nullptr || !has_name(*found)) return EntryPtr();
+    EntryPtr found = entry_of(tenant->metadata().name());
+    if (found == nullptr || !found->has_name(hash)) return EntryPtr();
     cache_.put(hash, found);
     return found;
   }

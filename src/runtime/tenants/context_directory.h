@@ -10,6 +10,15 @@
 // cluster marks the cluster, and no tenant is enumerated. What is kept is bounded: rarely asked
 // contexts make room, and are prepared again. Answers are never older than Store::snapshot() was
 // when they were asked for. Threadsafe.
+//
+// On the hottest paths find_prepared() answers without waiting for anybody and without counting a
+// reference:
+//
+//   {
+//     const ReadSection section;
+//     if (const auto* answer = directory.find_prepared(section, tenant)) return use(*answer);
+//   }
+//   return use(directory.find(tenant));
 #pragma once
 
 #include <functional>
@@ -22,6 +31,8 @@
 #include "store/store.h"
 
 namespace frameworks {
+
+class ReadSection;  // base/read_section.h
 
 // One context, each time it is another one. For one caller at a time.
 class ContextWatch {
@@ -45,11 +56,20 @@ class ContextDirectory {
   }
   virtual ~ContextDirectory() = default;  // all watches must be gone
 
-  // Of the tenant of this name, with its revision; null when there is none.
+  // Of the tenant of this name, with its revision; null when there is none. Never while a section
+  // is open.
   [[nodiscard]] virtual Ready find(std::string_view tenant) = 0;
-  // By any name but an API key; null when it is nobody's. kInvalidArgument unless one name is given.
-  // `tenant`, when given, gets the name of the one found.
+  // By any name but an API key; null when it is nobody's. kInvalidArgument unless one name is
+  // given. `tenant`, when given, gets the name of the one found.
   [[nodiscard]] virtual Result<Ready> find(const pb::TenantKey& key, std::string* tenant) = 0;
+
+  // The same, until the section ends; null also when it must be prepared first: ask find() after
+  // the section. Never fails.
+  [[nodiscard]] virtual const ReadyAnswer* find_prepared(const ReadSection& section,
+                                                         std::string_view tenant) = 0;
+  [[nodiscard]] virtual const ReadyAnswer* find_prepared(const ReadSection& section,
+                                                         const pb::TenantKey& key,
+                                                         std::string_view* tenant) = 0;
 
   // Counts up with every write that changed any context: what was found between two equal counts is
   // of one snapshot.

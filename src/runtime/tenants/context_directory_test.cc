@@ -5,6 +5,7 @@
 #include <latch>
 #include <thread>
 
+#include "base/read_section.h"
 #include "frameworks/v1/cluster.pb.h"
 #include "frameworks/v1/network.pb.h"
 #include "frameworks/v1/node.pb.h"
@@ -110,6 +111,19 @@ class ContextDirectoryTest : public ::testing::Test {
     EXPECT_EQ(plain.DebugString(), out.DebugString());
     return out;
   }
+  // As a hot path would.
+  static pb::TenantContext read(ContextDirectory& directory, const std::string& tenant) {
+    pb::TenantContext out;
+    {
+      const ReadSection section;
+      if (const auto* answer = directory.find_prepared(section, tenant)) {
+        CHECK(out.ParseFromString(joined(answer->proto)));
+        return out;
+      }
+    }
+    CHECK(out.ParseFromString(joined(directory.find(tenant)->proto)));
+    return out;
+  }
   Revision revision(const std::string& tenant) { return get(tenant).revision(); }
 
   ManualClock clock_;
@@ -176,8 +190,8 @@ TEST_F(ContextDirectoryTest, EverythingThatAContextTellsOfChangesItsRevision) {
 
 TEST_F(ContextDirectoryTest, AGrantThatRunsOutIsNoLongerToldAndIsANewRevision) {
   auto expiring = grant("acme", "us");
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(
-      clock_.wall().time_since_epoch());
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(clock_.wall().time_since_epoch());
   expiring.mutable_spec()->mutable_expire_time()->set_seconds(now.count() + 60);
   put(expiring);
   const Revision before = revision("acme");
@@ -206,6 +220,10 @@ TEST_F(ContextDirectoryTest, FindsByEveryNameAndNotByOneThatWasGivenUp) {
     std::string name;
     const auto found = directory_->find(key, &name);
     EXPECT_TRUE(found);
+    const ReadSection section;
+    std::string_view prepared;
+    EXPECT_EQ(directory_->find_prepared(section, key, &prepared), found->get());
+    EXPECT_EQ(prepared, name);
     return *found == nullptr ? std::string("nobody") : name;
   };
   const auto by_subdomain = [](const char* text) {
@@ -236,6 +254,28 @@ TEST_F(ContextDirectoryTest, FindsByEveryNameAndNotByOneThatWasGivenUp) {
   two.set_tenant("acme");
   two.set_uid(uid);
   EXPECT_EQ(directory_->find(two, nullptr).error().code(), Code::kInvalidArgument);
+  const ReadSection section;
+  EXPECT_EQ(directory_->find_prepared(section, two, nullptr), nullptr);
+}
+
+TEST_F(ContextDirectoryTest, WhatAWriteTouchedIsNotPreparedUntilItIsAskedForAgain) {
+  const auto is_prepared = [&](const char* tenant) {
+    const ReadSection section;
+    return directory_->find_prepared(section, tenant) != nullptr;
+  };
+  EXPECT_FALSE(is_prepared("acme"));
+  EXPECT_EQ(directory_->find("nobody"), nullptr);
+  EXPECT_FALSE(is_prepared("nobody"));
+  for (const char* tenant : {"acme", "other"}) {
+    EXPECT_NE(directory_->find(tenant), nullptr);
+    EXPECT_TRUE(is_prepared(tenant));
+  }
+  put(node_in("eu", "eu-1", pb::HEALTH_DOWN));
+  (void)directory_->changes();  // keeps up
+  EXPECT_FALSE(is_prepared("acme"));
+  EXPECT_TRUE(is_prepared("other"));
+  EXPECT_NE(directory_->find("acme"), nullptr);
+  EXPECT_TRUE(is_prepared("acme"));
 }
 
 TEST_F(ContextDirectoryTest, AWatchIsPokedForWhatItTellsOfAndGetsTheNewestOnly) {
@@ -280,9 +320,7 @@ TEST_F(ContextDirectoryTest, AnswersAreTrueWhileTheFleetChanges) {
     readers.emplace_back([&] {
       Revision newest = 0;
       while (!done) {
-        const Ready ready = directory_->find("acme");
-        pb::TenantContext context;
-        CHECK(context.ParseFromString(joined(ready->proto)));
+        const pb::TenantContext context = read(*directory_, "acme");
         if (context.revision() == newest) continue;
         EXPECT_GT(context.revision(), newest) << "it goes forward only";
         newest = context.revision();
@@ -292,7 +330,8 @@ TEST_F(ContextDirectoryTest, AnswersAreTrueWhileTheFleetChanges) {
     });
   for (int i = 0; i < kWrites; ++i) {
     const auto health = i % 3 == 0 ? pb::HEALTH_DOWN : pb::HEALTH_HEALTHY;
-    const Revision at = put(node_in(i % 2 == 0 ? "eu" : "us", i % 2 == 0 ? "eu-1" : "us-1", health));
+    const Revision at =
+        put(node_in(i % 2 == 0 ? "eu" : "us", i % 2 == 0 ? "eu-1" : "us-1", health));
     if (static_cast<size_t>(at) < by_revision.size())
       by_revision[static_cast<size_t>(at)] = text_of(*tenant_context(*store_->snapshot(), "acme"));
     const Ready ready = directory_->find("acme");
@@ -315,14 +354,15 @@ TEST_F(ContextDirectoryTest, ASmallOneAnswersForMoreThanItKeeps) {
     for (int i = 0; i < 100; ++i) t.put(named<pb::Tenant>(fmt::format("tenant-{}", i)));
   });
   const auto small = std::move(*ContextDirectory::start(*store_, {.entries = 6}));
-  for (int round = 0; round < 2; ++round)
-    for (int i = 0; i < 100; ++i) {
-      const Ready ready = small->find(fmt::format("tenant-{}", i));
-      ASSERT_NE(ready, nullptr);
-      pb::TenantContext context;
-      ASSERT_TRUE(context.ParseFromString(joined(ready->proto)));
-      EXPECT_EQ(context.tenant(), fmt::format("tenant-{}", i));
-    }
+  // Each takes from under the others what they read.
+  std::vector<std::jthread> threads;
+  for (int first = 0; first < 3; ++first)
+    threads.emplace_back([&small, first] {
+      for (int i = first; i < 2'000; ++i) {
+        const std::string name = fmt::format("tenant-{}", i / 2 % 100);
+        EXPECT_EQ(read(*small, name).tenant(), name);
+      }
+    });
 }
 
 }  // namespace
