@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
 
+#include <array>
+#include <atomic>
+
 #include "base/log.h"
 #include "base/text.h"
 #include "frameworks/v1/cluster.pb.h"
@@ -134,25 +137,41 @@ std::optional<JoinRefusal> check_join(const Snapshot& snapshot, std::string_view
   return {};
 }
 
+struct JoinDesk::Book : std::enable_shared_from_this<Book> {
+  Book(Store& in, std::string ca) : store(in), ca_certificate(std::move(ca)) {}
+
+  void record(JoinRefusal refusal, const pb::JoinRequest& request, const std::string& peer);
+  Error refuse(JoinRefusal refusal, const pb::JoinRequest& request, const std::string& peer);
+
+  Store& store;
+  const std::string ca_certificate;
+  std::array<std::atomic<uint64_t>, kJoinRefusals> refused{};
+  std::atomic<uint64_t> joined{0};
+  std::atomic<int> writes{0};  // of refused tries, under way
+
+ private:
+  void count_on_token(const std::string& token_name);
+};
+
 JoinDesk::JoinDesk(Store& store, Clock& clock, SignNode sign, std::string ca_certificate)
     : store_(store),
       clock_(clock),
       sign_(std::move(sign)),
-      ca_certificate_(std::move(ca_certificate)),
-      counts_(std::make_shared<Counts>()) {}
+      book_(std::make_shared<Book>(store, std::move(ca_certificate))) {}
 
 uint64_t JoinDesk::refused(JoinRefusal refusal) const {
-  return counts_->refused[static_cast<size_t>(refusal)].load();
+  return book_->refused[static_cast<size_t>(refusal)].load();
 }
+uint64_t JoinDesk::joined() const { return book_->joined.load(); }
 
 // Counts on the token, if there is one by that name.
-void JoinDesk::count_on_token(const std::string& token_name) {
-  if (store_.snapshot()->find<pb::JoinToken>(token_name) == nullptr) return;
-  if (counts_->writes.fetch_add(1) >= kMaxRefusedWrites) {
-    counts_->writes.fetch_sub(1);
+void JoinDesk::Book::count_on_token(const std::string& token_name) {
+  if (store.snapshot()->find<pb::JoinToken>(token_name) == nullptr) return;
+  if (writes.fetch_add(1) >= kMaxRefusedWrites) {
+    writes.fetch_sub(1);
     return;
   }
-  store_.write_async(
+  store.write_async(
       "system/join",
       [token_name](Transaction& transaction) -> Status {
         const auto* found = transaction.snapshot().find<pb::JoinToken>(token_name);
@@ -162,13 +181,13 @@ void JoinDesk::count_on_token(const std::string& token_name) {
         transaction.put(std::move(token));
         return {};
       },
-      [counts = counts_](const Result<Committed>&) { counts->writes.fetch_sub(1); });
+      [book = shared_from_this()](const Result<Committed>&) { book->writes.fetch_sub(1); });
 }
 
-void JoinDesk::record(JoinRefusal refusal, const pb::JoinRequest& request,
-                      const std::string& peer) {
+void JoinDesk::Book::record(JoinRefusal refusal, const pb::JoinRequest& request,
+                            const std::string& peer) {
   const std::string name(parse(request.token()).name.substr(0, 64));
-  counts_->refused[static_cast<size_t>(refusal)].fetch_add(1);
+  refused[static_cast<size_t>(refusal)].fetch_add(1);
   // Both come from whoever called: shortened and without control characters.
   const std::string node = request.node().substr(0, 253);
   spdlog::warn("join refused: {} token={:?} node={:?} peer={}", join_refusal_name(refusal), name,
@@ -176,8 +195,8 @@ void JoinDesk::record(JoinRefusal refusal, const pb::JoinRequest& request,
   count_on_token(name);
 }
 
-Error JoinDesk::refuse(JoinRefusal refusal, const pb::JoinRequest& request,
-                       const std::string& peer) {
+Error JoinDesk::Book::refuse(JoinRefusal refusal, const pb::JoinRequest& request,
+                             const std::string& peer) {
   record(refusal, request, peer);
   return {Code::kPermissionDenied,
           fmt::format("join token refused: {}; ask an administrator for a new one",
@@ -188,11 +207,11 @@ void JoinDesk::join(const pb::JoinRequest& request, const std::string& peer,
                     std::function<void(Result<pb::JoinResponse>)> done) {
   if (const auto refusal =
           check_join(*store_.snapshot(), request.token(), request.node(), clock_.wall()))
-    return done(refuse(*refusal, request, peer));
+    return done(book_->refuse(*refusal, request, peer));
   // Signed first: a request that cannot be signed must not consume the token.
   auto certificate = sign_(request.certificate_request(), request.node());
   if (!certificate) {
-    record(JoinRefusal::kBadRequest, request, peer);
+    book_->record(JoinRefusal::kBadRequest, request, peer);
     return done(std::move(certificate.error()));
   }
   auto late = std::make_shared<std::optional<JoinRefusal>>();
@@ -213,14 +232,15 @@ void JoinDesk::join(const pb::JoinRequest& request, const std::string& peer,
         transaction.put(std::move(node));
         return {};
       },
-      [this, request, peer, late, done, pem = certificate->pem](const Result<Committed>& written) {
-        if (*late) return done(refuse(**late, request, peer));
+      [book = book_, request, peer, late, done,
+       pem = certificate->pem](const Result<Committed>& written) {
+        if (*late) return done(book->refuse(**late, request, peer));
         if (!written) return done(written.error());
-        counts_->joined.fetch_add(1);
+        book->joined.fetch_add(1);
         spdlog::info("join: node {} joined from {}", request.node(), peer);
         pb::JoinResponse response;
         response.set_certificate(pem);
-        response.set_ca_certificate(ca_certificate_);
+        response.set_ca_certificate(book->ca_certificate);
         done(std::move(response));
       });
 }

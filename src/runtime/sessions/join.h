@@ -5,8 +5,6 @@
 // the token nothing. Refused tries are logged without the secret and counted.
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -48,9 +46,10 @@ struct NodeCertificate {
 using SignNode =
     std::function<Result<NodeCertificate>(std::string_view request_pem, std::string_view node)>;
 
-// Threadsafe.
+// Threadsafe. Joins that wait for the disk are told of also after it is gone.
 class JoinDesk {
  public:
+  // `store` and `clock` must outlive it.
   JoinDesk(Store& store, Clock& clock, SignNode sign, std::string ca_certificate);
 
   // `done` is called once, on this thread or the store's writer; it must not block.
@@ -59,23 +58,16 @@ class JoinDesk {
 
   // Since start, by reason.
   [[nodiscard]] uint64_t refused(JoinRefusal refusal) const;
-  [[nodiscard]] uint64_t joined() const { return counts_->joined.load(); }
+  [[nodiscard]] uint64_t joined() const;
 
  private:
-  struct Counts {
-    std::array<std::atomic<uint64_t>, kJoinRefusals> refused{};
-    std::atomic<uint64_t> joined{0};
-    std::atomic<int> writes{0};  // of refused tries, under way
-  };
-  void record(JoinRefusal refusal, const pb::JoinRequest& request, const std::string& peer);
-  Error refuse(JoinRefusal refusal, const pb::JoinRequest& request, const std::string& peer);
-  void count_on_token(const std::string& token_name);
+  // What answers may need of it when it is gone.
+  struct Book;
 
   Store& store_;
   Clock& clock_;
   SignNode sign_;
-  std::string ca_certificate_;
-  std::shared_ptr<Counts> counts_;
+  std::shared_ptr<Book> book_;
 };
 
 }  // namespace frameworks

@@ -1,5 +1,6 @@
 #include "runtime/sessions/join.h"
 
+#include <future>
 #include <thread>
 
 #include "base/text.h"
@@ -80,6 +81,38 @@ TEST_F(JoinTest, AGoodTokenIsTradedOnceAndTheJoinRecorded) {
   // Both in one transaction.
   EXPECT_EQ(node.metadata().revision(),
             snapshot->find<pb::JoinToken>(made.name())->metadata().revision());
+}
+
+TEST_F(JoinTest, WhatWaitsForTheDiskIsAnsweredAlsoWhenTheDeskIsGone) {
+  const std::string waiting = token("core-1").token();
+  std::promise<void> go;
+  store_->write_async(
+      "test", [&](Transaction&) -> Status { return go.get_future().wait(), Status(); },
+      [](const Result<Committed>&) {});
+  auto desk = std::make_unique<JoinDesk>(
+      *store_, clock_,
+      [](std::string_view, std::string_view) -> Result<NodeCertificate> {
+        return NodeCertificate{"certificate", "0b"};
+      },
+      "an authority whose name is long");
+  pb::JoinRequest request;
+  request.set_token(waiting);
+  request.set_node("core-1");
+  request.set_certificate_request("good");
+  std::vector<std::future<Result<pb::JoinResponse>>> answers;
+  // The first uses the token up: the second is refused once it is its turn.
+  for (int i = 0; i < 2; ++i) {
+    auto answer = std::make_shared<std::promise<Result<pb::JoinResponse>>>();
+    answers.push_back(answer->get_future());
+    desk->join(request, "test",
+               [answer](auto response) { answer->set_value(std::move(response)); });
+  }
+  desk.reset();
+  go.set_value();
+  const auto joined = answers[0].get();
+  ASSERT_TRUE(joined) << joined.error().text();
+  EXPECT_EQ(joined->ca_certificate(), "an authority whose name is long");
+  EXPECT_EQ(answers[1].get().error().code(), Code::kPermissionDenied);
 }
 
 struct Refusal {

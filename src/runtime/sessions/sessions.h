@@ -61,6 +61,7 @@ class Sessions {
                                                  const PlanSource& source, Options options);
   virtual ~Sessions() = default;  // all sessions must be gone
 
+  // Both may yet be called for a moment after the session is gone.
   struct Stream {
     std::function<void()> poke;        // there may be something to pull; must not block
     std::function<void(Error)> close;  // end the stream; must not block

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "base/locked.h"
 #include "runtime/sessions/test_fleet.h"
 
 namespace frameworks {
@@ -110,11 +111,12 @@ pb::AgentMessage ack(const pb::PlanUpdate& update, const std::string& error = ""
 class FakeAgent {
  public:
   FakeAgent(Sessions& sessions, const std::string& node) {
-    auto opened = sessions.open(node, {[this] { signal_.raise(); },
-                                       [this](Error error) {
-                                         closed_ = error.message();
-                                         signal_.raise();
-                                       }});
+    auto opened =
+        sessions.open(node, {[end = end_] { end->signal.raise(); },
+                             [end = end_](Error error) {
+                               end->closed.with([&](auto& why) { why = error.message(); });
+                               end->signal.raise();
+                             }});
     EXPECT_TRUE(opened) << opened.error().text();
     session_ = std::move(*opened);
   }
@@ -124,21 +126,29 @@ class FakeAgent {
   // The next message, waited for.
   pb::ServerMessage receive() {
     std::optional<pb::ServerMessage> message;
-    EXPECT_TRUE(signal_.wait([&] { return (message = session_->next()).has_value(); }));
+    EXPECT_TRUE(end_->signal.wait([&] { return (message = session_->next()).has_value(); }));
     return message.value_or(pb::ServerMessage());
   }
   pb::PlanUpdate receive_plan() { return receive().plan(); }
   bool has_message() { return session_->next().has_value(); }
   // Until the server closed the stream.
   std::string wait_closed() {
-    EXPECT_TRUE(signal_.wait([&] { return !closed_.empty(); }));
-    return closed_;
+    std::string why;
+    EXPECT_TRUE(end_->signal.wait([&] {
+      why = end_->closed.with([](const auto& closed) { return closed; });
+      return !why.empty();
+    }));
+    return why;
   }
   void disconnect() { session_.reset(); }
 
  private:
-  Signal signal_;
-  std::string closed_;
+  // What is called from other threads, also while the agent goes away.
+  struct End {
+    Signal signal;
+    Locked<std::string> closed;
+  };
+  const std::shared_ptr<End> end_ = std::make_shared<End>();
   std::shared_ptr<Session> session_;
 };
 
