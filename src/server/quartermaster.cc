@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <boost/json.hpp>
 
 #include "base/fd.h"
@@ -391,16 +392,17 @@ class Server final : public Quartermaster {
     metrics_.add("quartermaster_work_queue", [this] {
       return Samples{{"", static_cast<double>(workers_->waiting())}};
     });
-    metrics_.add("quartermaster_connections", [this] {
-      if (rest_ == nullptr) return Samples{};  // asked before all is up
-      return Samples{{"transport=\"grpc\"", static_cast<double>(grpc_->connections().open())},
-                     {"transport=\"rest\"", static_cast<double>(rest_->connections().open())}};
-    });
-    metrics_.add("quartermaster_connections_refused_total", [this] {
-      if (rest_ == nullptr) return Samples{};
-      return Samples{{"transport=\"grpc\"", static_cast<double>(grpc_->connections().refused())},
-                     {"transport=\"rest\"", static_cast<double>(rest_->connections().refused())}};
-    });
+    const auto add = [this](const char* name, auto of) {
+      metrics_.add(name, [this, of] {
+        const ConnectionCount* const rest = rest_connections_.load();
+        if (rest == nullptr) return Samples{};  // asked before all is up
+        return Samples{{"transport=\"grpc\"", static_cast<double>(of(grpc_->connections()))},
+                       {"transport=\"rest\"", static_cast<double>(of(*rest))}};
+      });
+    };
+    add("quartermaster_connections", [](const ConnectionCount& count) { return count.open(); });
+    add("quartermaster_connections_refused_total",
+        [](const ConnectionCount& count) { return count.refused(); });
   }
 
   Status serve() {
@@ -428,6 +430,7 @@ class Server final : public Quartermaster {
     // Last, since it shows the others' metrics.
     ASSIGN_OR_RETURN(rest_, RestServer::start(options_.listen_rest, serving, limits,
                                               wants_rest_tls(options_) ? &identity : nullptr));
+    rest_connections_ = &rest_->connections();
     return {};
   }
 
@@ -475,6 +478,8 @@ class Server final : public Quartermaster {
   std::unique_ptr<AgentsService> agents_;
   std::unique_ptr<GrpcServer> grpc_;
   std::unique_ptr<RestServer> rest_;
+  // For its own threads, which may look before rest_ is set, and after it is not any more.
+  std::atomic<const ConnectionCount*> rest_connections_ = nullptr;
 };
 
 }  // namespace
