@@ -1,8 +1,8 @@
 // Secrets: in no file, no log line, no answer, no plan; and what becomes of them without their key.
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/sinks/base_sink.h>
 
-#include <sstream>
+#include <mutex>
 
 #include "base/log.h"
 #include "base/seal.h"
@@ -25,12 +25,30 @@ std::string secret_yaml(const std::string& value) {
          std::string(kMarker) + "}}\nspec: {data: {password: " + value + "}}\n";
 }
 
+// All that was logged; the server's threads log while a test looks.
+class LogText final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  std::string text() {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    text_.append(line.data(), line.size());
+  }
+  void flush_() override {}
+
+  std::string text_;
+};
+
 class SecretsTest : public ::testing::Test {
  protected:
   SecretsTest() : state_(directory_.path() / "state") {
-    auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(logged_);
     former_ = spdlog::default_logger();
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink));
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", logged_));
     spdlog::set_level(spdlog::level::debug);
   }
   ~SecretsTest() override {
@@ -69,7 +87,7 @@ class SecretsTest : public ::testing::Test {
 
   TemporaryDirectory directory_ = *TemporaryDirectory::make();
   const fs::path state_;
-  std::ostringstream logged_;
+  const std::shared_ptr<LogText> logged_ = std::make_shared<LogText>();
   std::shared_ptr<spdlog::logger> former_;
   std::unique_ptr<Quartermaster> server_;
   std::unique_ptr<FleetClient> client_;
@@ -138,7 +156,7 @@ TEST_F(SecretsTest, AreInNoFileAndNoLogLineAfterWritesCompactionAndRestart) {
     for (const std::string& text :
          {std::string(kValue), token_secret, join_secret, login.id_token()}) {
       EXPECT_EQ(files_with(text), std::vector<std::string>{}) << when;
-      EXPECT_EQ(logged_.str().find(text), std::string::npos) << when;
+      EXPECT_EQ(logged_->text().find(text), std::string::npos) << when;
     }
   };
   check("after writes");
@@ -155,7 +173,7 @@ TEST_F(SecretsTest, AreInNoFileAndNoLogLineAfterWritesCompactionAndRestart) {
   ASSERT_TRUE(start());
   check("after a restart");
   EXPECT_EQ(files_with("second-value-of-the-secret"), std::vector<std::string>{});
-  EXPECT_FALSE(logged_.str().empty());
+  EXPECT_FALSE(logged_->text().empty());
 }
 
 TEST_F(SecretsTest, WithoutTheirKeyTheServerDoesNotStartAndNothingIsLost) {

@@ -1,8 +1,10 @@
-// WireGuard in memory; passes the same contract suite as the real one.
+// WireGuard in memory; passes the same contract suite as the real one. Threadsafe: tests look at it
+// while an agent sets it.
 #pragma once
 
 #include <utility>
 
+#include "base/locked.h"
 #include "base/text.h"
 #include "config/mesh/wireguard.h"
 
@@ -12,27 +14,37 @@ class FakeWireguard final : public Wireguard {
  public:
   std::string backend() override { return "fake"; }
 
-  Result<Observed> observe() override { return state_; }
+  Result<Observed> observe() override {
+    return state_.with([](const State& state) { return state.observed; });
+  }
 
   Result<Effect> set(const WireguardConfig& config) override {
-    if (!next_error_.empty()) return Error(Code::kUnavailable, std::exchange(next_error_, {}));
-    for (const WireguardPeer& peer : config.peers) {
-      const auto key = base64_decode(peer.public_key);
-      if (!key || key->size() != 32)
-        return Error(Code::kInvalidArgument, "peer key: not 32 bytes in base64");
-    }
-    const Observed wanted{true, normalized(config), routed_prefixes(config)};
-    if (state_.exists && state_.config == wanted.config) return Effect::kNothing;
-    state_ = wanted;
-    return Effect::kChanged;
+    return state_.with([&](State& state) -> Result<Effect> {
+      if (!state.next_error.empty())
+        return Error(Code::kUnavailable, std::exchange(state.next_error, {}));
+      for (const WireguardPeer& peer : config.peers) {
+        const auto key = base64_decode(peer.public_key);
+        if (!key || key->size() != 32)
+          return Error(Code::kInvalidArgument, "peer key: not 32 bytes in base64");
+      }
+      const Observed wanted{true, normalized(config), routed_prefixes(config)};
+      if (state.observed.exists && state.observed.config == wanted.config) return Effect::kNothing;
+      state.observed = wanted;
+      return Effect::kChanged;
+    });
   }
 
   // The next set() fails with this.
-  void fail_next(std::string message) { next_error_ = std::move(message); }
+  void fail_next(std::string message) {
+    state_.with([&](State& state) { state.next_error = std::move(message); });
+  }
 
  private:
-  Observed state_;
-  std::string next_error_;
+  struct State {
+    Observed observed;
+    std::string next_error;
+  };
+  Locked<State> state_;
 };
 
 }  // namespace frameworks
