@@ -263,13 +263,19 @@ bool is_empty(const Message& message, const FieldDescriptor& field) {
 
 }  // namespace
 
-Delta delta(const Resource& before, const Resource& after) {
+Delta delta(const Resource& before, const Resource& after) { return delta(before, {}, after, {}); }
+
+Delta delta(const Resource& before, std::string_view before_bytes, const Resource& after,
+            std::string_view after_bytes) {
   CHECK(before || after);
   const Kind& kind = before ? before.kind() : after.kind();
   if (!has_secrets(*kind.descriptor)) {
-    const std::string a = before ? deterministic_bytes(before.message()) : std::string();
-    const std::string b = after ? deterministic_bytes(after.message()) : std::string();
-    auto taken = delta_of_bytes(kind, {a, b, static_cast<bool>(before), static_cast<bool>(after)});
+    std::string a;
+    std::string b;
+    if (before && before_bytes.empty()) before_bytes = a = deterministic_bytes(before.message());
+    if (after && after_bytes.empty()) after_bytes = b = deterministic_bytes(after.message());
+    auto taken = delta_of_bytes(
+        kind, {before_bytes, after_bytes, static_cast<bool>(before), static_cast<bool>(after)});
     if (taken) return *std::move(taken);
   }
   return delta_by_reflection(before, after);

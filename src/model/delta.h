@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "frameworks/v1/fleet_api.pb.h"
@@ -24,6 +25,9 @@ inline constexpr size_t kDeltaStatusBytes = 1'024;
 
 // One of the two may be empty: created, deleted. Of what is deleted the status is left out.
 Delta delta(const Resource& before, const Resource& after);
+// The same for who has their deterministic_bytes(); those that are empty are made.
+Delta delta(const Resource& before, std::string_view before_bytes, const Resource& after,
+            std::string_view after_bytes);
 // The same, always the long way: for kinds with secrets, and for tests.
 Delta delta_by_reflection(const Resource& before, const Resource& after);
 

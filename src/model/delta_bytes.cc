@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "model/message_bytes.h"
+#include "model/pack.h"
 #include "model/registry.h"
 
 namespace frameworks {
@@ -10,104 +12,6 @@ namespace {
 
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
-
-// All of a message's entries for one field, as they lie in its bytes.
-struct Field {
-  uint32_t number = 0;
-  std::string_view all;    // tags and values
-  std::string_view value;  // of the last entry, where it is a message: its bytes
-};
-
-bool take_varint(std::string_view& bytes, uint64_t& out) {
-  out = 0;
-  for (int shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
-    const auto byte = static_cast<unsigned char>(bytes.front());
-    bytes.remove_prefix(1);
-    out |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) return true;
-  }
-  return false;
-}
-
-bool take_bytes(std::string_view& bytes, uint64_t size, std::string_view& out) {
-  if (size > bytes.size()) return false;
-  out = bytes.substr(0, size);
-  bytes.remove_prefix(size);
-  return true;
-}
-
-// One entry: its tag and its value.
-bool take_entry(std::string_view& bytes, Field& out) {
-  const std::string_view from = bytes;
-  uint64_t tag = 0;
-  uint64_t number = 0;
-  if (!take_varint(bytes, tag)) return false;
-  bool good = false;
-  switch (tag & 7) {
-    case 0:
-      good = take_varint(bytes, number);
-      break;
-    case 1:
-      good = take_bytes(bytes, 8, out.value);
-      break;
-    case 2:
-      good = take_varint(bytes, number) && take_bytes(bytes, number, out.value);
-      break;
-    case 5:
-      good = take_bytes(bytes, 4, out.value);
-      break;
-    default:
-      break;
-  }
-  out.number = static_cast<uint32_t>(tag >> 3);
-  out.all = from.substr(0, from.size() - bytes.size());
-  return good;
-}
-
-// The fields of a message, one at a time. They lie in order of their numbers.
-class Fields {
- public:
-  explicit Fields(std::string_view bytes) : rest_(bytes) { next(); }
-  [[nodiscard]] bool good() const { return good_; }
-  [[nodiscard]] bool has(uint32_t number) const { return good_ && field_.number == number; }
-  // Behind all numbers at the end.
-  [[nodiscard]] uint32_t number() const { return field_.number; }
-  [[nodiscard]] const Field& field() const { return field_; }
-  void next() {
-    const uint32_t before = field_.number;
-    if (rest_.empty()) {
-      field_ = {UINT32_MAX, {}, {}};
-      return;
-    }
-    good_ = take_entry(rest_, field_);
-    for (Field more; good_ && !rest_.empty();) {
-      std::string_view ahead = rest_;
-      good_ = take_entry(ahead, more);
-      if (!good_ || more.number != field_.number) break;
-      rest_ = ahead;
-      field_.all = {field_.all.data(), field_.all.size() + more.all.size()};
-      field_.value = more.value;
-    }
-    good_ = good_ && field_.number > before;
-    if (!good_) field_.number = UINT32_MAX;
-  }
-
- private:
-  std::string_view rest_;
-  Field field_;
-  bool good_ = true;
-};
-
-void append_varint(std::string& out, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  out += static_cast<char>(value);
-}
-
-void append_message(std::string& out, uint32_t number, std::string_view bytes) {
-  append_varint(out, uint64_t{number} << 3 | 2);
-  append_varint(out, bytes.size());
-  out += bytes;
-}
 
 // The entries of a map that the other does not have just so.
 void append_other_entries(std::string_view entries, std::string_view other, std::string& out) {
@@ -167,6 +71,7 @@ constexpr std::array kUntold = {
     pb::Metadata::kRevisionFieldNumber,   pb::Metadata::kGenerationFieldNumber,
     pb::Metadata::kCreateTimeFieldNumber, pb::Metadata::kUpdateTimeFieldNumber};
 
+// What is told of metadata; false: see delta_of_bytes().
 bool told_metadata(std::string_view bytes, std::string& out) {
   Fields fields(bytes);
   for (; fields.good() && fields.number() != UINT32_MAX; fields.next())
@@ -176,82 +81,98 @@ bool told_metadata(std::string_view bytes, std::string& out) {
   return fields.good();
 }
 
-// A message's bytes with the metadata that is told of, and what `keep` says of the others.
-bool prepare(std::string_view bytes, uint32_t metadata, std::string& out) {
-  Fields fields(bytes);
-  for (; fields.good() && fields.number() != UINT32_MAX; fields.next()) {
-    if (fields.number() != metadata) {
-      out += fields.field().all;
-      continue;
-    }
-    std::string told;
-    if (!told_metadata(fields.field().value, told)) return false;
-    append_message(out, metadata, told);
-  }
-  return fields.good();
-}
+// What differs of one side.
+struct Side {
+  std::string metadata;
+  std::string rest;  // all other fields but status
+  bool spec = false;
+  std::string status;  // the field, with its tag
+  size_t status_size = 0;
 
-struct Parts {
-  std::string all;  // without an empty metadata
-  size_t metadata = 0;
-  size_t spec = 0;
-  size_t status = 0;
+  void add(uint32_t field, std::string_view all, size_t size) {
+    if (field == kStatusField) {
+      status = all;
+      status_size = size;
+    } else {
+      rest += all;
+      spec = spec || (field == kSpecField && size > 0);
+    }
+  }
+  [[nodiscard]] std::string bytes(bool with_status) const {
+    std::string out;
+    if (!metadata.empty()) append_message(out, kMetadataField, metadata);
+    out += rest;
+    if (with_status) out += status;
+    return out;
+  }
 };
 
-// Sizes, and the bytes without metadata that says nothing, and without status where it is not told.
-bool take_apart(const Kind& kind, std::string_view bytes, bool with_status, Parts& out) {
-  const auto number = [&](const char* name) {
-    return static_cast<uint32_t>(kind.descriptor->FindFieldByName(name)->number());
-  };
-  const uint32_t metadata = number("metadata");
-  const uint32_t spec = number("spec");
-  const uint32_t status = number("status");
-  Fields fields(bytes);
-  for (; fields.good() && fields.number() != UINT32_MAX; fields.next()) {
-    const Field& field = fields.field();
-    if (field.number == status && !with_status) continue;
-    if (field.number == metadata) out.metadata = field.value.size();
-    if (field.number == spec) out.spec = field.value.size();
-    if (field.number == status) out.status = field.value.size();
-    if (field.number != metadata || !field.value.empty()) out.all += field.all;
+// One field that both may have, where it is not the same.
+bool strip_field(const Descriptor& type, const Field* before, const Field* after, Side& out_before,
+                 Side& out_after) {
+  const uint32_t number = (before != nullptr ? before : after)->number;
+  const FieldDescriptor* field = type.FindFieldByNumber(static_cast<int>(number));
+  if (field == nullptr) return false;
+  if (before == nullptr || after == nullptr || is_whole(*field)) {
+    if (before != nullptr) out_before.add(number, before->all, before->value.size());
+    if (after != nullptr) out_after.add(number, after->all, after->value.size());
+    return true;
   }
-  return fields.good();
+  std::string left;
+  std::string right;
+  if (!strip(*field->message_type(), before->value, after->value, left, right)) return false;
+  if (left.empty() && right.empty()) return true;
+  for (const auto& [bytes, side] : {std::pair(&left, &out_before), std::pair(&right, &out_after)}) {
+    std::string all;
+    append_message(all, number, *bytes);
+    side->add(number, all, bytes->size());
+  }
+  return true;
+}
+
+bool strip_metadata(std::string_view before, std::string_view after, Side& out_before,
+                    Side& out_after) {
+  if (before == after) return true;
+  std::string left;
+  std::string right;
+  if (!told_metadata(before, left) || !told_metadata(after, right)) return false;
+  return left == right ||
+         strip(*pb::Metadata::descriptor(), left, right, out_before.metadata, out_after.metadata);
 }
 
 }  // namespace
 
 std::optional<Delta> delta_of_bytes(const Kind& kind, const DeltaSides& sides) {
-  const auto metadata =
-      static_cast<uint32_t>(kind.descriptor->FindFieldByName("metadata")->number());
-  std::string before;
-  std::string after;
-  if (!prepare(sides.before, metadata, before) || !prepare(sides.after, metadata, after))
-    return std::nullopt;
+  Side before;
+  Side after;
+  Fields a(sides.before);
+  Fields b(sides.after);
   const bool both = sides.before_is && sides.after_is;
-  if (both) {
-    std::string left;
-    std::string right;
-    if (!strip(*kind.descriptor, before, after, left, right)) return std::nullopt;
-    before.swap(left);
-    after.swap(right);
-  }
-  Parts a;
-  Parts b;
-  if (!take_apart(kind, before, sides.after_is, a) || !take_apart(kind, after, true, b))
+  if (!strip_metadata(a.has(kMetadataField) ? a.field().value : std::string_view(),
+                      b.has(kMetadataField) ? b.field().value : std::string_view(), before, after))
     return std::nullopt;
-  Delta out;
-  out.status_only = both && a.metadata + b.metadata + a.spec + b.spec == 0;
-  out.status_left_out = a.status + b.status > kDeltaStatusBytes;
-  if (out.status_left_out) {
-    Parts without_a;
-    Parts without_b;
-    take_apart(kind, before, false, without_a);
-    take_apart(kind, after, false, without_b);
-    a = std::move(without_a);
-    b = std::move(without_b);
+  if (a.has(kMetadataField)) a.next();
+  if (b.has(kMetadataField)) b.next();
+  while (a.good() && b.good()) {
+    const uint32_t number = std::min(a.number(), b.number());
+    if (number == UINT32_MAX) break;
+    const bool in_a = a.has(number);
+    const bool in_b = b.has(number);
+    const bool same = in_a && in_b && a.field().all == b.field().all;
+    if (!same && !strip_field(*kind.descriptor, in_a ? &a.field() : nullptr,
+                              in_b ? &b.field() : nullptr, before, after))
+      return std::nullopt;
+    if (in_a) a.next();
+    if (in_b) b.next();
   }
-  out.before = std::move(a.all);
-  out.after = std::move(b.all);
+  if (!a.good() || !b.good()) return std::nullopt;
+  if (!sides.after_is) before.status_size = 0;
+  Delta out;
+  out.status_only =
+      both && before.metadata.empty() && after.metadata.empty() && !before.spec && !after.spec;
+  out.status_left_out = before.status_size + after.status_size > kDeltaStatusBytes;
+  out.before = before.bytes(!out.status_left_out && sides.after_is);
+  out.after = after.bytes(!out.status_left_out);
   return out;
 }
 

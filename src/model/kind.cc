@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "frameworks/v1/options.pb.h"
+#include "model/pack.h"
 #include "model/registry.h"
 
 namespace frameworks {
@@ -33,6 +34,11 @@ Kind kind_from_descriptor(const Message& prototype) {
   kind.system_owned = rules.system_owned();
   kind.aliases.assign(rules.aliases().begin(), rules.aliases().end());
   CHECK(!kind.plural.empty());
+  const auto number = [&](const char* field) {
+    return kind.descriptor->FindFieldByName(field)->number();
+  };
+  CHECK(number("metadata") == kMetadataField && number("spec") == kSpecField &&
+        number("status") == kStatusField);
   return kind;
 }
 

@@ -4,6 +4,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include "model/message_bytes.h"
 #include "model/registry.h"
 
 namespace frameworks {
@@ -47,6 +48,22 @@ void write_deterministic(const Message& message, size_t size, std::string& out) 
 std::string deterministic_bytes(const Message& message) {
   std::string out;
   write_deterministic(message, message.ByteSizeLong(), out);
+  return out;
+}
+
+std::string_view field_bytes(std::string_view message, uint32_t field) {
+  for (Fields fields(message); fields.good() && fields.number() <= field; fields.next())
+    if (fields.number() == field) return fields.field().value;
+  return {};
+}
+
+std::string with_metadata(std::string_view message, const pb::Metadata& metadata) {
+  const Fields fields(message);
+  CHECK(fields.has(kMetadataField));
+  std::string out;
+  out.reserve(message.size() + 32);
+  append_message(out, kMetadataField, deterministic_bytes(metadata));
+  out += message.substr(fields.field().all.size());
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <google/protobuf/any.pb.h>
 
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "model/kind.h"
@@ -18,5 +19,14 @@ Result<Resource> unpack(const google::protobuf::Any& any);
 // Equal messages give equal bytes: maps serialise in any order unless told otherwise.
 std::string deterministic_bytes(const Message& message);
 bool same_bytes(const Message& a, const Message& b);
+
+// The fields of every kind's message.
+inline constexpr uint32_t kMetadataField = 1;
+inline constexpr uint32_t kSpecField = 2;
+inline constexpr uint32_t kStatusField = 3;
+// The value of the message's field in deterministic_bytes(); nothing when it is not there.
+std::string_view field_bytes(std::string_view message, uint32_t field);
+// The bytes of a resource's message with another metadata.
+std::string with_metadata(std::string_view message, const pb::Metadata& metadata);
 
 }  // namespace frameworks

@@ -82,7 +82,7 @@ std::string audit_record(const Change& change) {
   record.set_name(change.key.name);
   // Neither: a deletion of what was not there, which only a test appends.
   if (change.before || change.after) {
-    Delta what = delta(change.before, change.after);
+    Delta what = delta(change.before, change.before_bytes, change.after, change.after_bytes);
     record.set_before(std::move(what.before));
     record.set_after(std::move(what.after));
     record.set_status_only(what.status_only);

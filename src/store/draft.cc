@@ -76,6 +76,7 @@ Draft::Touched& Draft::touch(const ResourceKey& key, const Resource* current) {
       for (size_t i = 0; i < kFew; ++i) places_.emplace(touched_[i].key, i);
   }
   ++touched->writes;
+  touched->after_bytes.clear();
   ++writes_;
   return *touched;
 }
@@ -88,11 +89,16 @@ void Draft::put(Resource resource) {
   if (seal_ != nullptr && has_sealed_fields(kind))
     seal_fields(*seal_, kind, current == nullptr ? nullptr : &current->message(), *message);
   pb::Metadata& metadata = kind.mutable_metadata(*message);
+  std::string was;
+  std::string now;
   if (current != nullptr) {
     keep_store_fields(current->metadata(), metadata);
-    if (same_bytes(*message, current->message())) return;
+    was = deterministic_bytes(current->message());
+    now = deterministic_bytes(*message);
+    if (was == now) return;
   }
-  const Touched& touched = touch(key, current);
+  Touched& touched = touch(key, current);
+  if (touched.writes == 1) touched.before_bytes = std::move(was);
   if (current == nullptr) {
     if (metadata.uid().empty()) metadata.set_uid(new_uuid());
     metadata.set_generation(1);
@@ -101,7 +107,9 @@ void Draft::put(Resource resource) {
   } else if (touched.before && touched.before.metadata().uid() == metadata.uid()) {
     // Counted from before the transaction: two writes of one are one change.
     const bool differs =
-        !same_bytes(spec_of(kind, touched.before.message()), spec_of(kind, *message));
+        touched.before_bytes.empty()
+            ? !same_bytes(spec_of(kind, touched.before.message()), spec_of(kind, *message))
+            : field_bytes(touched.before_bytes, kSpecField) != field_bytes(now, kSpecField);
     metadata.set_generation(touched.before.metadata().generation() + (differs ? 1 : 0));
   }
   metadata.set_revision(working_.revision() + 1);
@@ -109,6 +117,8 @@ void Draft::put(Resource resource) {
   if (metadata.has_delete_time() && metadata.finalizers().empty()) {
     working_.remove(key);
   } else {
+    touched.after_bytes =
+        now.empty() ? deterministic_bytes(*message) : with_metadata(now, metadata);
     working_.put(Resource(kind, message));
   }
 }
@@ -171,7 +181,8 @@ std::vector<Change> Draft::finish(const Actor& actor) {
     }
     Resource after = now == nullptr ? Resource() : *now;
     out.push_back({revision, time_, actor, std::move(touched.key), std::move(touched.before),
-                   std::move(after)});
+                   std::move(after), std::move(touched.before_bytes),
+                   std::move(touched.after_bytes)});
   }
   if (!out.empty()) working_.set_revision(revision, time_);
   return out;

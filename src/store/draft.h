@@ -40,6 +40,8 @@ class Draft final : public Transaction {
     ResourceKey key;
     Resource before;
     int writes = 0;
+    std::string before_bytes{};  // deterministic_bytes(), where they were made
+    std::string after_bytes{};
   };
   struct HashOfKey {
     size_t operator()(const ResourceKey& key) const {

@@ -36,6 +36,10 @@ struct Change {
   ResourceKey key;
   Resource before;  // empty: created
   Resource after;   // empty: deleted
+  // Their deterministic_bytes() where they are at hand, as in what a transaction just did, so that
+  // they need not be made again. Not kept.
+  std::string before_bytes{};
+  std::string after_bytes{};
 };
 
 // Rows of a log are keyed by revision and their place in it: revision * 2^20 + place.

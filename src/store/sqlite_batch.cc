@@ -51,8 +51,10 @@ void append_entry(std::string& blob, const ChangeEntry& entry) {
 }
 
 void append_entry(std::string& blob, int64_t position, const Change& change) {
-  std::string message;
-  if (change.after) message = change.after.message().SerializeAsString();
+  std::string made;
+  std::string_view message = change.after_bytes;
+  if (change.after && message.empty())
+    message = made = change.after.message().SerializeAsString();
   append_entry(blob, {.position = position,
                       .time_us = to_us(change.time),
                       .actor = change.actor.name,

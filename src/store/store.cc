@@ -258,6 +258,10 @@ Status StoreImpl::try_commit(const std::vector<Pending>& batch,
   for (size_t i = 0; i < results.size(); ++i) {
     const auto end = changes.begin() + static_cast<std::ptrdiff_t>(ends[i]);
     if (from == end) continue;
+    for (auto change = from; change != end; ++change) {
+      change->before_bytes = {};
+      change->after_bytes = {};
+    }
     results[i]->changes.assign(from, end);
     window_.add({std::make_move_iterator(from), std::make_move_iterator(end)});
     from = end;

@@ -1,0 +1,108 @@
+// Reading a message field by field from its bytes. For this folder only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace frameworks {
+
+// All of a message's entries for one field, as they lie in its bytes.
+struct Field {
+  uint32_t number = 0;
+  std::string_view all;    // tags and values
+  std::string_view value;  // of the last entry, where it is a message: its bytes
+};
+
+inline bool take_varint(std::string_view& bytes, uint64_t& out) {
+  out = 0;
+  for (int shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
+    const auto byte = static_cast<unsigned char>(bytes.front());
+    bytes.remove_prefix(1);
+    out |= static_cast<uint64_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
+
+inline bool take_bytes(std::string_view& bytes, uint64_t size, std::string_view& out) {
+  if (size > bytes.size()) return false;
+  out = bytes.substr(0, size);
+  bytes.remove_prefix(size);
+  return true;
+}
+
+// One entry: its tag and its value.
+inline bool take_entry(std::string_view& bytes, Field& out) {
+  const std::string_view from = bytes;
+  uint64_t tag = 0;
+  uint64_t number = 0;
+  if (!take_varint(bytes, tag)) return false;
+  bool good = false;
+  switch (tag & 7) {
+    case 0:
+      good = take_varint(bytes, number);
+      break;
+    case 1:
+      good = take_bytes(bytes, 8, out.value);
+      break;
+    case 2:
+      good = take_varint(bytes, number) && take_bytes(bytes, number, out.value);
+      break;
+    case 5:
+      good = take_bytes(bytes, 4, out.value);
+      break;
+    default:
+      break;
+  }
+  out.number = static_cast<uint32_t>(tag >> 3);
+  out.all = from.substr(0, from.size() - bytes.size());
+  return good;
+}
+
+// The fields of a message, one at a time. They lie in order of their numbers.
+class Fields {
+ public:
+  explicit Fields(std::string_view bytes) : rest_(bytes) { next(); }
+  [[nodiscard]] bool good() const { return good_; }
+  [[nodiscard]] bool has(uint32_t number) const { return good_ && field_.number == number; }
+  // Behind all numbers at the end.
+  [[nodiscard]] uint32_t number() const { return field_.number; }
+  [[nodiscard]] const Field& field() const { return field_; }
+  void next() {
+    const uint32_t before = field_.number;
+    if (rest_.empty()) {
+      field_ = {UINT32_MAX, {}, {}};
+      return;
+    }
+    good_ = take_entry(rest_, field_);
+    for (Field more; good_ && !rest_.empty();) {
+      std::string_view ahead = rest_;
+      good_ = take_entry(ahead, more);
+      if (!good_ || more.number != field_.number) break;
+      rest_ = ahead;
+      field_.all = {field_.all.data(), field_.all.size() + more.all.size()};
+      field_.value = more.value;
+    }
+    good_ = good_ && field_.number > before;
+    if (!good_) field_.number = UINT32_MAX;
+  }
+
+ private:
+  std::string_view rest_;
+  Field field_;
+  bool good_ = true;
+};
+
+inline void append_varint(std::string& out, uint64_t value) {
+  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
+  out += static_cast<char>(value);
+}
+
+inline void append_message(std::string& out, uint32_t number, std::string_view bytes) {
+  append_varint(out, uint64_t{number} << 3 | 2);
+  append_varint(out, bytes.size());
+  out += bytes;
+}
+
+}  // namespace frameworks
