@@ -46,9 +46,7 @@ void put_cluster(Transaction& transaction, int number) {
   pb::Cluster cluster;
   cluster.mutable_metadata()->set_name(cluster_name(number));
   auto& spec = *cluster.mutable_spec();
-  spec.set_tier(number == 0   ? pb::TIER_CENTRAL
-                : number <= 4 ? pb::TIER_REGIONAL
-                              : pb::TIER_EDGE);
+  spec.set_tier(number == 0 ? pb::TIER_CENTRAL : number <= 4 ? pb::TIER_REGIONAL : pb::TIER_EDGE);
   spec.set_region(fmt::format("region-{}", number % 4));
   spec.set_sharing(pb::SHARING_SHARED);
   spec.mutable_networks()->set_mesh(fmt::format("10.{}.{}.0/24", 100 + number / 256, number % 256));
@@ -186,7 +184,7 @@ double resident_mb(pid_t pid) {
   return 0;
 }
 
-double cpu_seconds(pid_t pid) {
+double cpu_seconds(pid_t pid, double* in_user) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
   std::string text((std::istreambuf_iterator<char>(file)), {});
   std::istringstream fields(text.substr(std::min(text.size(), text.rfind(')') + 2)));
@@ -195,7 +193,9 @@ double cpu_seconds(pid_t pid) {
   double user = 0;
   double system = 0;
   fields >> user >> system;
-  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
+  if (in_user != nullptr) *in_user = user / ticks;
+  return (user + system) / ticks;
 }
 
 std::vector<int> processors() {
@@ -250,8 +250,8 @@ ServerProcess::ServerProcess(const std::filesystem::path& state, const std::vect
   const auto listening = state / "listening.json";
   const auto log = state / "server.log";
   std::filesystem::remove(listening);
-  std::vector<std::string> argv{FW_QUARTERMASTER, "--state",      state.string(),
-                                "--machines",     "simulated",    "--listen-grpc",
+  std::vector<std::string> argv{FW_QUARTERMASTER, "--state",       state.string(),
+                                "--machines",     "simulated",     "--listen-grpc",
                                 "127.0.0.1:0",    "--listen-rest", "127.0.0.1:0"};
   argv.insert(argv.end(), options.begin(), options.end());
   seconds_ = seconds([&] {

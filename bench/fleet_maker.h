@@ -37,7 +37,7 @@ std::string make_token_in(Store& store);
 
 // Of /proc: resident megabytes, and seconds of all processors used so far.
 double resident_mb(pid_t pid);
-double cpu_seconds(pid_t pid);
+double cpu_seconds(pid_t pid, double* in_user = nullptr);  // `in_user`: outside of the kernel
 // The processors that this process may use.
 std::vector<int> processors();
 // Keeps the calling thread (and what it starts) on some of them.

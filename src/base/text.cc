@@ -76,7 +76,8 @@ std::string sha256(std::string_view bytes) {
   std::string out(SHA256_DIGEST_LENGTH, '\0');
   CHECK(EVP_DigestInit_ex2(context.get(), algorithm, nullptr) == 1 &&
         EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1 &&
-        EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(out.data()), nullptr) == 1);
+        EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(out.data()), nullptr) ==
+            1);
   return out;
 }
 
@@ -153,8 +154,13 @@ Result<Duration> parse_duration(std::string_view text) {
     std::string_view suffix;
     double ns;
   };
-  static constexpr std::array<Unit, 7> kUnits = {{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9},
-                                                  {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}}};
+  static constexpr std::array<Unit, 7> kUnits = {{{"ns", 1},
+                                                  {"us", 1e3},
+                                                  {"ms", 1e6},
+                                                  {"s", 1e9},
+                                                  {"m", 60e9},
+                                                  {"h", 3600e9},
+                                                  {"d", 86400e9}}};
   double number = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
   const auto suffix = text.substr(static_cast<size_t>(end - text.data()));

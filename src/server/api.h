@@ -38,8 +38,8 @@ class ReplyStream {
   enum class State { kMessage, kReady, kWait, kEnd };
   enum class Form { kProto, kJson };
   virtual ~ReplyStream() = default;
-  // Fills `out` (kMessage), or has an answer as bytes (kReady: take it by ready()), or tells to wait
-  // for a poke, or that all was said. Must not block for long.
+  // Fills `out` (kMessage), or has an answer as bytes (kReady: take it by ready()), or tells to
+  // wait for a poke, or that all was said. Must not block for long.
   virtual Result<State> next(Message& out) = 0;
   // After kReady: the answer, with at least the pieces of this form.
   virtual Ready ready(Form form);

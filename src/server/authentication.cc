@@ -1,6 +1,7 @@
 #include "server/authentication.h"
 
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -14,7 +15,18 @@ namespace {
 constexpr int64_t kFailures = 100;
 constexpr int64_t kFailuresPerSecond = 10;
 
+// "grpc 10.0.0.7" → "10.0.0.7"
+std::string_view address_of(std::string_view source) { return source.substr(source.find(' ') + 1); }
+
+pb::Access access_of(pb::Role role) {
+  return role == pb::ROLE_ADMIN      ? pb::ACCESS_ADMIN
+         : role == pb::ROLE_OPERATOR ? pb::ACCESS_OPERATOR
+                                     : pb::ACCESS_VIEWER;
+}
+
 }  // namespace
+
+LastCaller::~LastCaller() { OPENSSL_cleanse(authorization_.data(), authorization_.size()); }
 
 Authentication::Authentication() { limit_failures(kFailures); }
 Authentication::Authentication(Authentication&&) noexcept = default;
@@ -46,32 +58,46 @@ void Authentication::add_token(std::string_view token, Caller caller) {
   tokens_.push_back({sha256_hex(token), std::move(caller)});
 }
 
-Result<Caller> Authentication::identify(std::string_view authorization, std::string_view node,
-                                        std::string_view source) const {
+Result<CallerPtr> Authentication::identify(std::string_view authorization, std::string_view node,
+                                           std::string_view source, LastCaller& last) const {
+  if (last.caller_ != nullptr && equal_secrets(last.authorization_, authorization)) {
+    if (last.token_ == nullptr) return last.caller_;
+    ASSIGN_OR_RETURN(const bool good, last.token_->admit_again(address_of(source)));
+    if (good) return last.caller_;
+  }
+  last.caller_ = nullptr;
+  last.token_ = nullptr;
   Caller caller;
   if (authorization.empty()) {
     if (!node.empty()) caller = {pb::ACCESS_NODE, std::string("node/").append(node)};
-    caller.source = source;
-    return caller;
+  } else {
+    constexpr std::string_view kScheme = "bearer ";
+    if (authorization.size() <= kScheme.size() ||
+        to_lower(authorization.substr(0, kScheme.size())) != kScheme)
+      return Error(Code::kUnauthenticated, "authorization: only \"Bearer <token>\" is understood");
+    auto found = caller_of(trim(authorization.substr(kScheme.size())), source, last);
+    if (!found && found.error().code() == Code::kUnauthenticated &&
+        !failures_->allow(address_of(source), system_clock().mono()))
+      return Error(Code::kResourceExhausted,
+                   "too many wrong tokens from this address: try again in a second");
+    if (!found) return std::move(found.error());
+    caller = std::move(*found);
   }
-  constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() <= kScheme.size() ||
-      to_lower(authorization.substr(0, kScheme.size())) != kScheme)
-    return Error(Code::kUnauthenticated, "authorization: only \"Bearer <token>\" is understood");
-  auto found = caller_of(trim(authorization.substr(kScheme.size())), source);
-  if (!found && found.error().code() == Code::kUnauthenticated &&
-      !failures_->allow(source.substr(source.find(' ') + 1), system_clock().mono()))
-    return Error(Code::kResourceExhausted,
-                 "too many wrong tokens from this address: try again in a second");
-  if (!found) return std::move(found.error());
-  caller = std::move(*found);
   caller.source = source;
-  return caller;
+  OPENSSL_cleanse(last.authorization_.data(), last.authorization_.size());
+  last.authorization_ = authorization;
+  last.caller_ = std::make_shared<const Caller>(std::move(caller));
+  return last.caller_;
 }
 
-Result<Caller> Authentication::caller_of(std::string_view token, std::string_view source) const {
-  if (account_tokens_ && token.starts_with("fwt_"))
-    return account_tokens_(token, source.substr(source.find(' ') + 1));
+Result<Caller> Authentication::caller_of(std::string_view token, std::string_view source,
+                                         LastCaller& last) const {
+  if (account_tokens_ && token.starts_with("fwt_")) {
+    ASSIGN_OR_RETURN(last.token_, account_tokens_(token, address_of(source)));
+    const Principal& principal = last.token_->principal();
+    return Caller{access_of(principal.role), "account/" + principal.account, principal.tenant,
+                  principal.token};
+  }
   const std::string hash = sha256_hex(token);
   const Token* found = nullptr;
   for (const Token& known : tokens_)

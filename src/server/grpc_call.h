@@ -20,6 +20,7 @@ namespace frameworks {
 class GrpcConnection;
 class GrpcStream;
 struct GrpcStatus;
+class LastCaller;
 
 // What a call begins with. Valid while it is opened.
 struct GrpcHead {
@@ -27,6 +28,7 @@ struct GrpcHead {
   std::string_view authorization;  // the header's value; empty: absent
   std::string_view node;           // named by the caller's verified certificate; empty: none
   std::string_view source;         // "grpc 10.0.0.7"
+  LastCaller* last_caller;         // on this connection
 };
 
 // Who answers a call. Destroyed when it has ended, either way.

@@ -348,7 +348,7 @@ void GrpcConnection::on_head(GrpcStream& stream) {
   if (!fields_.is_grpc) return answer_http(stream, "415");
   stream.deadline_ = fields_.deadline;
   next_deadline_ = std::min(next_deadline_, fields_.deadline);
-  const GrpcHead head{fields_.path, fields_.authorization, node(), source_};
+  const GrpcHead head{fields_.path, fields_.authorization, node(), source_, &last_caller_};
   for (GrpcService* service : shared_->services)
     if (service->open(head, stream)) return;
 }

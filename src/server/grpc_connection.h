@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/acceptor.h"
+#include "server/authentication.h"
 #include "server/event_loop.h"
 #include "server/grpc_call.h"
 #include "server/grpc_server.h"
@@ -98,6 +99,7 @@ class GrpcConnection final : public EventLoop::Handler,
   nghttp2_session* session_ = nullptr;
   std::unordered_map<int32_t, std::unique_ptr<GrpcStream>> streams_;
   Fields fields_;
+  LastCaller last_caller_;
   std::string out_;  // what the socket did not take yet
   size_t sent_ = 0;
   const MonoTime began_;

@@ -65,7 +65,7 @@ struct GrpcTable::Work {
   }
 
   const Method* method = nullptr;
-  Caller caller;
+  CallerPtr caller;
   std::unique_ptr<Message> request;
   std::unique_ptr<ReplyStream> replies;
   std::shared_ptr<std::atomic<int>> counted;
@@ -85,11 +85,11 @@ class GrpcTable::Call final : public GrpcCall {
     if (open->fetch_add(1) >= most)
       return Error(Code::kResourceExhausted, "too many calls at once: try again");
     // Who shows a token is who the token says: the certificate is not asked for.
-    ASSIGN_OR_RETURN(work_->caller,
-                     serving_.authentication.identify(
-                         head.authorization,
-                         head.authorization.empty() ? head.node : std::string_view(), head.source));
-    return authorize(*work_->method, work_->caller);
+    ASSIGN_OR_RETURN(work_->caller, serving_.authentication.identify(
+                                        head.authorization,
+                                        head.authorization.empty() ? head.node : std::string_view(),
+                                        head.source, *head.last_caller));
+    return authorize(*work_->method, *work_->caller);
   }
 
   void on_message(GrpcStream& stream, std::string_view message) override {
@@ -101,7 +101,7 @@ class GrpcTable::Call final : public GrpcCall {
     if (!request.ParseFromArray(message.data(), static_cast<int>(message.size())))
       return stream.finish(
           Error(Code::kInvalidArgument, fmt::format("not a {}", request.GetTypeName())));
-    Status good = scope(method, work_->caller, request);
+    Status good = scope(method, *work_->caller, request);
     if (good) good = method.rules->check(request);
     if (!good) return stream.finish(good);
     if (method.ready) return answer_ready(stream);
@@ -136,7 +136,7 @@ class GrpcTable::Call final : public GrpcCall {
 
  private:
   void answer_ready(GrpcStream& stream) {
-    const auto ready = work_->method->ready(work_->caller, *work_->request);
+    const auto ready = work_->method->ready(*work_->caller, *work_->request);
     if (!ready) return stream.finish(ready.error());
     stream.send((*ready)->proto);
     stream.finish();
@@ -144,7 +144,7 @@ class GrpcTable::Call final : public GrpcCall {
 
   void answer(GrpcStream& stream) {
     std::unique_ptr<Message> response(work_->method->response->New());
-    const Status status = work_->method->unary(work_->caller, *work_->request, *response);
+    const Status status = work_->method->unary(*work_->caller, *work_->request, *response);
     if (!status) return stream.finish(status);
     std::string bytes;
     append(*response, bytes);
@@ -155,7 +155,7 @@ class GrpcTable::Call final : public GrpcCall {
   void answer_by_worker(GrpcStream& stream) {
     const bool accepted = serving_.workers.try_post([work = work_, handle = stream.handle()] {
       std::unique_ptr<Message> response(work->method->response->New());
-      const Status status = work->method->unary(work->caller, *work->request, *response);
+      const Status status = work->method->unary(*work->caller, *work->request, *response);
       auto bytes = std::make_shared<std::string>();
       if (status) append(*response, *bytes);
       handle->post([status, bytes](GrpcStream& to) {
@@ -169,7 +169,7 @@ class GrpcTable::Call final : public GrpcCall {
   void open_stream(GrpcStream& stream) {
     const bool accepted = serving_.streams.try_post([work = work_, handle = stream.handle()] {
       auto replies =
-          work->method->stream(work->caller, *work->request, [handle] { handle->poke(); });
+          work->method->stream(*work->caller, *work->request, [handle] { handle->poke(); });
       const Status status = replies ? Status() : Status(std::move(replies.error()));
       if (replies) work->replies = std::move(*replies);
       handle->post([status](GrpcStream& to) {

@@ -9,6 +9,8 @@ namespace {
 using State = HttpReading::State;
 
 constexpr size_t kMaxOverhead = 4096;
+// Of header lines that are remembered.
+constexpr size_t kMaxLines = 1024;
 
 HttpReading refuse(int status, const char* why) { return {State::kRefused, status, why}; }
 HttpReading done() { return {State::kDone, 0, ""}; }
@@ -79,6 +81,39 @@ class HeadReader {
  public:
   explicit HeadReader(HttpHead& out) : out_(out) {}
 
+  // The request line `line`, and `rest` begins with the header lines of the request before: what
+  // they mean is known.
+  bool again(std::string_view line, std::string_view rest) {
+    if (out_.lines_.empty() || !rest.starts_with(out_.lines_)) return false;
+    const bool kept_alive = out_.keep_alive;
+    if (request_line(line).state != State::kDone || old_ != out_.is_old_) return false;
+    out_.keep_alive = kept_alive;
+    return true;
+  }
+
+  // All of a head, `lines` with the empty one.
+  HttpReading whole(std::string_view line, std::string_view lines) {
+    out_.headers_.clear();
+    out_.lines_.clear();
+    out_.expects_continue = out_.chunked = false;
+    out_.content_length = 0;
+    HttpReading reading = request_line(line);
+    if (reading.state != State::kDone) return reading;
+    if (lines.size() <= kMaxLines) lines = out_.lines_ = lines;
+    lines.remove_suffix(2);
+    while (reading.state == State::kDone && !lines.empty()) {
+      const size_t end = lines.find("\r\n");
+      reading = header(lines.substr(0, end));
+      lines.remove_prefix(end + 2);
+    }
+    if (reading.state == State::kDone) reading = end();
+    if (reading.state != State::kDone) out_.lines_.clear();
+    out_.is_old_ = old_;
+    return reading;
+  }
+  [[nodiscard]] size_t lines_size() const { return out_.lines_.size(); }
+
+ private:
   HttpReading request_line(std::string_view line) {
     const size_t first = line.find(' ');
     const size_t last = line.rfind(' ');
@@ -115,8 +150,8 @@ class HeadReader {
       return refuse(400, "a header is not \"Name: value\"");
     const HttpHeader header{line.substr(0, colon), without_blanks(line.substr(colon + 1))};
     if (!is_value(header.value)) return refuse(400, "a header's value has control characters");
-    if (out_.count_ == HttpHead::kMaxHeaders) return refuse(431, "too many headers");
-    out_.headers_[out_.count_++] = header;
+    if (out_.headers_.size() == HttpHead::kMaxHeaders) return refuse(431, "too many headers");
+    out_.headers_.push_back(header);
     return meaning(header);
   }
 
@@ -126,7 +161,6 @@ class HeadReader {
     return done();
   }
 
- private:
   // What the transport itself must understand.
   HttpReading meaning(const HttpHeader& header) {
     switch (header.name.size()) {
@@ -178,6 +212,16 @@ HttpReading read_http_head(std::string_view bytes, size_t limit, size_t& searche
   // Empty lines before a request are forgiven (RFC 9112, 2.2), a few of them.
   size_t begin = 0;
   while (begin < 8 && bytes.substr(begin).starts_with("\r\n")) begin += 2;
+  HeadReader reader(out);
+  if (searched == 0) {
+    const std::string_view all = bytes.substr(0, limit);
+    const size_t line_end = all.find("\r\n", begin);
+    if (line_end != std::string_view::npos &&
+        reader.again(all.substr(begin, line_end - begin), all.substr(line_end + 2))) {
+      out.size = line_end + 2 + reader.lines_size();
+      return done();
+    }
+  }
   const size_t from = std::max(begin, searched);
   const size_t end = bytes.substr(0, limit).find("\r\n\r\n", from);
   if (end == std::string_view::npos) {
@@ -185,18 +229,10 @@ HttpReading read_http_head(std::string_view bytes, size_t limit, size_t& searche
     searched = bytes.size() > begin + 3 ? bytes.size() - 3 : 0;
     return {};
   }
-  out = HttpHead();
   out.size = end + 4;
-  HeadReader reader(out);
-  std::string_view rest = bytes.substr(begin, end + 2 - begin);
-  for (bool first = true; !rest.empty(); first = false) {
-    const size_t line_end = rest.find("\r\n");
-    const std::string_view line = rest.substr(0, line_end);
-    rest.remove_prefix(line_end + 2);
-    const HttpReading reading = first ? reader.request_line(line) : reader.header(line);
-    if (reading.state != State::kDone) return reading;
-  }
-  return reader.end();
+  const std::string_view head = bytes.substr(begin, out.size - begin);
+  const size_t line_end = head.find("\r\n");
+  return HeadReader(out).whole(head.substr(0, line_end), head.substr(line_end + 2));
 }
 
 HttpReading ChunkedBody::end_of_size() {

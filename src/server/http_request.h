@@ -2,12 +2,12 @@
 // bounded, strict: what two readers could understand differently is refused.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace frameworks {
 
@@ -16,10 +16,16 @@ struct HttpHeader {
   std::string_view value;
 };
 
-// Views point into the bytes that were read.
+// Views point into the bytes that were read, those of headers perhaps into its own.
+//
+// Used for one request after the other it remembers the header lines: clients send the same ones
+// again and again, and then only the request line is read.
 class HttpHead {
  public:
   static constexpr size_t kMaxHeaders = 64;
+  HttpHead() = default;
+  HttpHead(const HttpHead&) = delete;
+  HttpHead& operator=(const HttpHead&) = delete;
 
   std::string_view method;
   std::string_view target;
@@ -29,14 +35,16 @@ class HttpHead {
   uint64_t content_length = 0;
   size_t size = 0;  // in bytes, with the empty line that ends it
 
-  [[nodiscard]] std::span<const HttpHeader> headers() const { return {headers_.data(), count_}; }
+  [[nodiscard]] std::span<const HttpHeader> headers() const { return headers_; }
   // Of the first header of this name, which is given in lower case; empty when there is none.
   [[nodiscard]] std::string_view find(std::string_view lower_name) const;
 
  private:
   friend class HeadReader;
-  std::array<HttpHeader, kMaxHeaders> headers_;
-  size_t count_ = 0;
+  std::vector<HttpHeader> headers_;
+  // The header lines and the empty one that were read last, and of which version; empty: unknown.
+  std::string lines_;
+  bool is_old_ = false;  // HTTP/1.0
 };
 
 struct HttpReading {
@@ -47,7 +55,7 @@ struct HttpReading {
 };
 
 // Reads the head at the beginning of `bytes`, of at most `limit` bytes. `searched` is how far an
-// earlier call looked for its end: 0 at first.
+// earlier call looked for its end: 0 at first. `out` is new, or that of an earlier request.
 HttpReading read_http_head(std::string_view bytes, size_t limit, size_t& searched, HttpHead& out);
 
 // A chunked body, in whatever pieces it arrives.

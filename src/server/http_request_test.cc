@@ -40,6 +40,49 @@ TEST(HttpHead, IsTheSameInWhateverPiecesItArrives) {
   EXPECT_FALSE(head.keep_alive);
 }
 
+// One object for all requests of a connection reads each as a new one would.
+TEST(HttpHead, RemembersHeadersOfTheRequestBefore) {
+  const std::vector<std::string> requests{
+      "GET /a HTTP/1.1\r\nHost: x\r\nAccept: b\r\n\r\n",
+      "GET /b HTTP/1.1\r\nHost: x\r\nAccept: b\r\n\r\n",
+      "GET /b HTTP/1.1\r\nHost: x\r\nAccept: c\r\n\r\n",
+      "GET /b HTTP/1.1\r\nHost: x\r\n\r\n",
+      "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\n",
+      "POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\n",
+      "POST /c HTTP/1.0\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\n",
+      "GET /d HTTP/1.0\r\n\r\n",
+      "GET /d HTTP/1.1\r\n\r\n",  // refused: no host
+      "GET /e HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+      "GET /e HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+      "PUT /f HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n",
+      "PUT /\x01 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n",
+      "PUT /f HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n",
+      "GET /g HTTP/1.1\r\nHost: x\r\nX: " + std::string(2000, 'y') + "\r\n\r\n",
+      "GET /g HTTP/1.1\r\nHost: x\r\nX: " + std::string(2000, 'y') + "\r\n\r\n",
+  };
+  HttpHead used;
+  for (const std::string& text : requests) {
+    const std::string bytes = text + "abc";
+    HttpHead fresh;
+    const HttpReading expected = read(bytes, fresh);
+    const HttpReading reading = read(bytes, used);
+    ASSERT_EQ(reading.state, expected.state) << text;
+    ASSERT_EQ(reading.status, expected.status) << text;
+    if (reading.state != HttpReading::State::kDone) continue;
+    EXPECT_EQ(used.method, fresh.method);
+    EXPECT_EQ(used.target, fresh.target);
+    EXPECT_EQ(used.size, fresh.size);
+    EXPECT_EQ(used.keep_alive, fresh.keep_alive) << text;
+    EXPECT_EQ(used.content_length, fresh.content_length);
+    EXPECT_EQ(used.expects_continue, fresh.expects_continue);
+    ASSERT_EQ(used.headers().size(), fresh.headers().size()) << text;
+    for (size_t i = 0; i < fresh.headers().size(); ++i) {
+      EXPECT_EQ(used.headers()[i].name, fresh.headers()[i].name);
+      EXPECT_EQ(used.headers()[i].value, fresh.headers()[i].value);
+    }
+  }
+}
+
 TEST(HttpHead, RefusesWhatTwoReadersCouldUnderstandDifferently) {
   EXPECT_EQ(refusal("GET / HTTP/1.1\r\n\r\n"), 400) << "no host";
   EXPECT_EQ(refusal("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400);

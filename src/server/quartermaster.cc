@@ -167,12 +167,9 @@ class Server final : public Quartermaster {
     login_desk_ = std::make_unique<LoginDesk>(*store_, clock_, *web_,
                                               LoginDesk::Options{.at_once = options_.wrong_tokens});
     authentication_->limit_failures(options_.wrong_tokens);
-    authentication_->set_account_tokens(
-        [this](std::string_view token, std::string_view address) -> Result<Caller> {
-          ASSIGN_OR_RETURN(const auto principal, token_desk_->admit(token, address));
-          return Caller{access_of(principal->role), "account/" + principal->account,
-                        principal->tenant, principal->token};
-        });
+    authentication_->set_account_tokens([this](std::string_view token, std::string_view address) {
+      return token_desk_->admit(token, address);
+    });
     return {};
   }
 
@@ -199,12 +196,6 @@ class Server final : public Quartermaster {
 
   // Null: there are no others, and nothing of theirs to be looked at.
   Lease* others_lease() { return is_shared_ ? lease_.get() : nullptr; }
-
-  static pb::Access access_of(pb::Role role) {
-    return role == pb::ROLE_ADMIN      ? pb::ACCESS_ADMIN
-           : role == pb::ROLE_OPERATOR ? pb::ACCESS_OPERATOR
-                                       : pb::ACCESS_VIEWER;
-  }
 
   Status watch_nodes() {
     FleetHealth::Options health;

@@ -152,7 +152,7 @@ bool RestConnection::use_bytes() {
 
 size_t RestConnection::read_request(std::string_view bytes) {
   if (!head_.empty()) return read_body(bytes);
-  HttpHead head;
+  HttpHead& head = request_;
   if (searched_ == 0) wait(shared_.limits.patience);  // the request begins
   const HttpReading reading = read_http_head(bytes, shared_.limits.header_bytes, searched_, head);
   if (reading.state == Reading::kMore) return 0;
@@ -173,7 +173,7 @@ size_t RestConnection::begin_body(std::string_view bytes, const HttpHead& head) 
   const auto match = shared_.routes.match(head.method, path);
   keep_alive_ = false;
   if (match.route == nullptr) return no_route(head, match.allow), 0;
-  Caller caller;
+  CallerPtr caller;
   if (auto admitted = admit(head, *match.route, caller); !admitted)
     return send(problem_answer(admitted.error()), false), 0;
   admitted_ = std::move(caller);
@@ -224,7 +224,7 @@ void RestConnection::release_body() { shared_.body_bytes.fetch_sub(std::exchange
 void RestConnection::refuse(std::string_view problem, std::string_view why) {
   keep_alive_ = false;
   head_.clear();
-  admitted_.reset();
+  admitted_ = nullptr;
   let_go(body_, kGather);
   release_body();
   shared_.serving.metrics.count_request("unknown", "rest",
@@ -236,13 +236,14 @@ void RestConnection::refuse(std::string_view problem, std::string_view why) {
 
 // A token in clear text is believed only when it did not cross a network, and none is given to
 // cross one.
-Status RestConnection::admit(const HttpHead& head, const RestRoute& route, Caller& caller) {
+Status RestConnection::admit(const HttpHead& head, const RestRoute& route, CallerPtr& caller) {
   const std::string_view header = head.find("authorization");
   if (!trusted_ && (!header.empty() || route.has_secret))
     return Error(Code::kUnauthenticated,
                  "tokens are not accepted over plain HTTP from another host: use TLS");
-  ASSIGN_OR_RETURN(caller, shared_.serving.authentication.identify(header, {}, source_));
-  return authorize(*route.method, caller);
+  ASSIGN_OR_RETURN(caller,
+                   shared_.serving.authentication.identify(header, {}, source_, last_caller_));
+  return authorize(*route.method, *caller);
 }
 
 bool RestConnection::serve_fixed(const HttpHead& head, std::string_view path) {
@@ -299,8 +300,8 @@ void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
   exchange.head_only = head.method == "HEAD";
   exchange.began = system_clock().mono();
   match.route->calls->begin();
-  if (admitted_) {
-    exchange.caller = *std::exchange(admitted_, std::nullopt);
+  if (admitted_ != nullptr) {
+    exchange.caller = std::exchange(admitted_, nullptr);
   } else if (auto admitted = admit(head, *match.route, exchange.caller); !admitted) {
     return finish(exchange, problem_of_call(exchange, admitted.error()));
   }
@@ -319,7 +320,7 @@ void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
   exchange.request.reset(method.request->New());
   Status good = fill_request(match, query, body, *exchange.request);
   if (good) good = apply_conditions(head, exchange.conditions, *match.route, *exchange.request);
-  if (good) good = scope(method, exchange.caller, *exchange.request);
+  if (good) good = scope(method, *exchange.caller, *exchange.request);
   if (good) good = method.rules->check(*exchange.request);
   if (!good) return finish(exchange, problem_of_call(exchange, good.error()));
   answer(std::move(exchange));
@@ -329,7 +330,7 @@ void RestConnection::answer(Exchange exchange) {
   const Method& method = *exchange.route->method;
   if (method.stream && exchange.head_only) return finish(exchange, {200, "text/event-stream"});
   if (method.ready) {
-    auto ready = method.ready(exchange.caller, *exchange.request);
+    auto ready = method.ready(*exchange.caller, *exchange.request);
     if (!ready) return finish(exchange, problem_of_call(exchange, ready.error()));
     return send_ready(exchange, **ready);
   }
@@ -367,7 +368,7 @@ RestAnswer RestConnection::problem_of_call(const Exchange& exchange, const Error
 RestAnswer RestConnection::compute(const Exchange& exchange) {
   const Method& method = *exchange.route->method;
   std::unique_ptr<Message> response(method.response->New());
-  const Status status = method.unary(exchange.caller, *exchange.request, *response);
+  const Status status = method.unary(*exchange.caller, *exchange.request, *response);
   if (!status) return problem_of_call(exchange, status.error());
   RestAnswer answer;
   if (exchange.route->document != nullptr) {
@@ -409,7 +410,8 @@ void RestConnection::send_ready(const Exchange& exchange, const ReadyAnswer& rea
 }
 
 void RestConnection::finish(const Exchange& exchange, const RestAnswer& answer) {
-  exchange.route->calls->end(answer.code, system_clock().mono() - exchange.began, answer.body.size());
+  exchange.route->calls->end(answer.code, system_clock().mono() - exchange.began,
+                             answer.body.size());
   send(answer, exchange.head_only);
 }
 

@@ -69,7 +69,7 @@ class RestConnection final : public EventLoop::Handler,
   // A request whose answer is computed.
   struct Exchange {
     const RestRoute* route = nullptr;
-    Caller caller;
+    CallerPtr caller;
     Conditions conditions;
     std::unique_ptr<Message> request;
     bool head_only = false;
@@ -94,7 +94,7 @@ class RestConnection final : public EventLoop::Handler,
   void dispatch(const HttpHead& head, std::string_view body);
   bool serve_fixed(const HttpHead& head, std::string_view path);
   void no_route(const HttpHead& head, const std::string& allow);
-  Status admit(const HttpHead& head, const RestRoute& route, Caller& caller);
+  Status admit(const HttpHead& head, const RestRoute& route, CallerPtr& caller);
   void answer(Exchange exchange);
   void answer_later(const ExchangePtr& exchange);
   static RestAnswer compute(const Exchange& exchange);
@@ -125,9 +125,11 @@ class RestConnection final : public EventLoop::Handler,
 
   std::string in_;  // bytes that are not used yet
   size_t searched_ = 0;
+  HttpHead request_;  // the one that is read now, or was
+  LastCaller last_caller_;
   // Of a request whose body has yet to arrive.
   std::string head_;
-  std::optional<Caller> admitted_;  // once a request: it counts against the caller's rate
+  CallerPtr admitted_;  // once a request: it counts against the caller's rate
   std::string body_;
   size_t body_size_ = 0;
   std::optional<ChunkedBody> chunks_;

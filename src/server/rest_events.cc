@@ -10,7 +10,7 @@ namespace frameworks {
 // On a worker.
 void RestConnection::open_events(const ExchangePtr& exchange) {
   auto stream = exchange->route->method->stream(
-      exchange->caller, *exchange->request, [weak = weak_from_this()] {
+      *exchange->caller, *exchange->request, [weak = weak_from_this()] {
         auto self = weak.lock();
         if (self == nullptr || self->poked_.exchange(true)) return;
         self->loop_.post([self] { self->drive(); });

@@ -33,6 +33,13 @@ void http_head(std::string_view bytes) {
     (void)accepts(whole.find("accept"), "application/json");
     (void)is_json_type(whole.find("content-type"));
   }
+  // Nor does it matter what was read before.
+  searched = 0;
+  const size_t headers = whole.headers().size();
+  const size_t size_before = whole.size;
+  CHECK(read_http_head(bytes, kHeadLimit, searched, whole).state == at_once.state);
+  CHECK(at_once.state != State::kDone ||
+        (whole.headers().size() == headers && whole.size == size_before));
   searched = 0;
   HttpHead pieces;
   HttpReading reading;

@@ -28,24 +28,9 @@ int64_t minute_of(WallTime time) {
   return std::chrono::floor<std::chrono::minutes>(time).time_since_epoch().count();
 }
 
-struct Entry {
-  std::string digest;      // SHA-256 of the secret
-  Revision revision = -1;  // that the principal holds for
-  std::shared_ptr<const Principal> principal;
-  std::shared_ptr<RateLimit> limit = std::make_shared<RateLimit>();
-  std::shared_ptr<RateLimit> tenant_limit;
-  int64_t minute = 0;  // of the use noted last
-};
-
 struct TextHash {
   using is_transparent = void;
   size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-};
-
-struct Shard {
-  std::mutex mutex;
-  std::unordered_map<std::string, Entry, TextHash, std::equal_to<>> entries;
-  uint64_t admitted = 0;
 };
 
 struct Use {
@@ -86,43 +71,15 @@ class TokenDesk::State {
   }
 
   enum class As { kRequest, kKey };  // the token's own request, or shown to a service
-  Result<std::shared_ptr<const Principal>> admit(std::string_view token, std::string_view address,
-                                                 As as) {
-    const auto parts = parse_token(token);
-    if (!parts) return refuse(TokenRefusal::kUnknown, as);
-    const std::string digest = sha256(parts->secret);
-    Shard& shard = shards_[TextHash{}(parts->name) % kShards];
-    const WallTime now = clock_.wall();
-    std::lock_guard lock(shard.mutex);
-    auto at = shard.entries.find(parts->name);
-    const bool known = at != shard.entries.end() && at->second.revision == store_.revision() &&
-                       equal_secrets(at->second.digest, digest);
-    if (!known) {
-      const SnapshotPtr snapshot = store_.snapshot();
-      TokenVerdict verdict = verify_token(*snapshot, token, now);
-      if (verdict.refusal) return refuse(*verdict.refusal, as);
-      at = remember(shard, *snapshot, digest, std::move(verdict.principal));
-    }
-    Entry& entry = at->second;
-    if (entry.principal->expires && *entry.principal->expires <= now)
-      return refuse(TokenRefusal::kExpired, as);
-    if (as == As::kRequest) {
-      RETURN_IF_ERROR(check_rate(entry));
-      ++shard.admitted;
-    }
-    if (entry.minute != minute_of(now)) {
-      entry.minute = minute_of(now);
-      note(entry.principal->token, {now, std::string(address)});
-    }
-    return entry.principal;
-  }
+  struct Entry;
+  using EntryPtr = std::shared_ptr<Entry>;
+
+  Result<EntryPtr> admit(std::string_view token, std::string_view address, As as);
+  Result<bool> admit_again(Entry& entry, std::string_view address);
 
   uint64_t admitted() {
     uint64_t sum = 0;
-    for (Shard& shard : shards_) {
-      std::lock_guard lock(shard.mutex);
-      sum += shard.admitted;
-    }
+    for (Shard& shard : shards_) sum += shard.admitted.load(std::memory_order_relaxed);
     return sum;
   }
 
@@ -130,29 +87,25 @@ class TokenDesk::State {
   std::atomic<uint64_t> limited{0};
 
  private:
+  struct Shard {
+    std::mutex mutex;
+    std::unordered_map<std::string, EntryPtr, TextHash, std::equal_to<>> entries;
+    alignas(64) std::atomic<uint64_t> admitted{0};
+  };
+
+  [[nodiscard]] bool is_current(const Entry& entry) const;
+
+  // A good token's use: within its rate, and noted.
+  Status use(Entry& entry, std::string_view address, As as, WallTime now);
+
   Error refuse(TokenRefusal refusal, As as) {
     if (as == As::kRequest)
       refused[static_cast<size_t>(refusal)].fetch_add(1, std::memory_order_relaxed);
     return refusal_error(refusal);
   }
 
-  // The limit's state and the noted minute outlive a verification.
-  static auto replace(Shard& shard, const std::string& name) {
-    if (shard.entries.size() >= kMaxEntries && !shard.entries.contains(name)) shard.entries.clear();
-    return shard.entries.try_emplace(name);
-  }
-
-  std::unordered_map<std::string, Entry, TextHash, std::equal_to<>>::iterator remember(
-      Shard& shard, const Snapshot& snapshot, const std::string& digest, Principal principal) {
-    auto [at, added] = replace(shard, principal.token);
-    Entry& entry = at->second;
-    if (added) entry.minute = noted_minute(snapshot, principal.token);
-    entry.digest = digest;
-    entry.revision = snapshot.revision();
-    entry.tenant_limit = principal.tenant_rate == 0 ? nullptr : tenant_limit(principal.tenant);
-    entry.principal = std::make_shared<const Principal>(std::move(principal));
-    return at;
-  }
+  EntryPtr remember(Shard& shard, const Snapshot& snapshot, const std::string& digest,
+                    Principal principal);
 
   std::shared_ptr<RateLimit> tenant_limit(const std::string& tenant) {
     std::lock_guard lock(tenants_mutex_);
@@ -163,24 +116,7 @@ class TokenDesk::State {
     return limit;
   }
 
-  Status check_rate(const Entry& entry) {
-    const Principal& principal = *entry.principal;
-    if (principal.rate == 0 && entry.tenant_limit == nullptr) return {};
-    const MonoTime now = clock_.mono();
-    const bool own = entry.limit->allow(now, principal.rate);
-    const bool tenants = !own || entry.tenant_limit == nullptr ||
-                         entry.tenant_limit->allow(now, principal.tenant_rate);
-    if (own && tenants) return {};
-    limited.fetch_add(1, std::memory_order_relaxed);
-    return own ? Error(Code::kResourceExhausted,
-                       fmt::format("too many requests: tenant \"{}\" may send {} a second: try "
-                                   "again in a second",
-                                   principal.tenant, principal.tenant_rate))
-               : Error(Code::kResourceExhausted,
-                       fmt::format("too many requests: token {} may send {} a second: try again "
-                                   "in a second",
-                                   principal.token, principal.rate));
-  }
+  Status check_rate(const Entry& entry);
 
   void note(const std::string& token, Use use) {
     {
@@ -224,18 +160,126 @@ class TokenDesk::State {
   std::jthread recorder_;
 };
 
+struct TokenDesk::State::Entry final : AdmittedToken {
+  const Principal& principal() const override { return known; }
+  Result<bool> admit_again(std::string_view address) override {
+    return state->admit_again(*this, address);
+  }
+
+  State* state = nullptr;
+  Shard* shard = nullptr;
+  std::string digest;      // SHA-256 of the secret
+  Revision revision = -1;  // that the rest holds for
+  Principal known;
+  std::shared_ptr<RateLimit> limit;
+  std::shared_ptr<RateLimit> tenant_limit;
+  std::shared_ptr<std::atomic<int64_t>> minute;  // of the use noted last
+};
+
+bool TokenDesk::State::is_current(const Entry& entry) const {
+  return entry.revision == store_.revision();
+}
+
+Result<TokenDesk::State::EntryPtr> TokenDesk::State::admit(std::string_view token,
+                                                           std::string_view address, As as) {
+  const auto parts = parse_token(token);
+  if (!parts) return refuse(TokenRefusal::kUnknown, as);
+  const std::string digest = sha256(parts->secret);
+  Shard& shard = shards_[TextHash{}(parts->name) % kShards];
+  const WallTime now = clock_.wall();
+  EntryPtr entry;
+  {
+    std::lock_guard lock(shard.mutex);
+    if (const auto at = shard.entries.find(parts->name); at != shard.entries.end())
+      entry = at->second;
+  }
+  const bool known = entry != nullptr && is_current(*entry) && equal_secrets(entry->digest, digest);
+  if (!known) {
+    const SnapshotPtr snapshot = store_.snapshot();
+    TokenVerdict verdict = verify_token(*snapshot, token, now);
+    if (verdict.refusal) return refuse(*verdict.refusal, as);
+    entry = remember(shard, *snapshot, digest, std::move(verdict.principal));
+  }
+  RETURN_IF_ERROR(use(*entry, address, as, now));
+  return entry;
+}
+
+Result<bool> TokenDesk::State::admit_again(Entry& entry, std::string_view address) {
+  if (!is_current(entry)) return false;
+  RETURN_IF_ERROR(use(entry, address, As::kRequest, clock_.wall()));
+  return true;
+}
+
+Status TokenDesk::State::use(Entry& entry, std::string_view address, As as, WallTime now) {
+  if (entry.known.expires && *entry.known.expires <= now) return refuse(TokenRefusal::kExpired, as);
+  if (as == As::kRequest) {
+    RETURN_IF_ERROR(check_rate(entry));
+    entry.shard->admitted.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (entry.minute->load(std::memory_order_relaxed) != minute_of(now) &&
+      entry.minute->exchange(minute_of(now)) != minute_of(now))
+    note(entry.known.token, {now, std::string(address)});
+  return {};
+}
+
+// The limit's state and the noted minute outlive a verification.
+TokenDesk::State::EntryPtr TokenDesk::State::remember(Shard& shard, const Snapshot& snapshot,
+                                                      const std::string& digest,
+                                                      Principal principal) {
+  auto entry = std::make_shared<Entry>();
+  entry->state = this;
+  entry->shard = &shard;
+  entry->digest = digest;
+  entry->revision = snapshot.revision();
+  entry->tenant_limit = principal.tenant_rate == 0 ? nullptr : tenant_limit(principal.tenant);
+  std::lock_guard lock(shard.mutex);
+  if (shard.entries.size() >= kMaxEntries && !shard.entries.contains(principal.token))
+    shard.entries.clear();
+  EntryPtr& place = shard.entries[principal.token];
+  if (place == nullptr) {
+    entry->limit = std::make_shared<RateLimit>();
+    entry->minute = std::make_shared<std::atomic<int64_t>>(noted_minute(snapshot, principal.token));
+  } else {
+    entry->limit = place->limit;
+    entry->minute = place->minute;
+  }
+  entry->known = std::move(principal);
+  return place = std::move(entry);
+}
+
+Status TokenDesk::State::check_rate(const Entry& entry) {
+  const Principal& principal = entry.known;
+  if (principal.rate == 0 && entry.tenant_limit == nullptr) return {};
+  const MonoTime now = clock_.mono();
+  const bool own = entry.limit->allow(now, principal.rate);
+  const bool tenants = !own || entry.tenant_limit == nullptr ||
+                       entry.tenant_limit->allow(now, principal.tenant_rate);
+  if (own && tenants) return {};
+  limited.fetch_add(1, std::memory_order_relaxed);
+  return own ? Error(Code::kResourceExhausted,
+                     fmt::format("too many requests: tenant \"{}\" may send {} a second: try "
+                                 "again in a second",
+                                 principal.tenant, principal.tenant_rate))
+             : Error(Code::kResourceExhausted,
+                     fmt::format("too many requests: token {} may send {} a second: try again "
+                                 "in a second",
+                                 principal.token, principal.rate));
+}
+
 TokenDesk::TokenDesk(Store& store, Clock& clock, Options options)
     : state_(std::make_unique<State>(store, clock, options)) {}
 TokenDesk::~TokenDesk() = default;
 
-Result<std::shared_ptr<const Principal>> TokenDesk::admit(std::string_view token,
-                                                          std::string_view address) {
-  return state_->admit(token, address, State::As::kRequest);
+Result<std::shared_ptr<AdmittedToken>> TokenDesk::admit(std::string_view token,
+                                                        std::string_view address) {
+  ASSIGN_OR_RETURN(auto admitted, state_->admit(token, address, State::As::kRequest));
+  return std::shared_ptr<AdmittedToken>(std::move(admitted));
 }
 
 std::shared_ptr<const Principal> TokenDesk::whose(std::string_view token,
                                                   std::string_view address) {
-  return state_->admit(token, address, State::As::kKey).value_or(nullptr);
+  const auto entry = state_->admit(token, address, State::As::kKey).value_or(nullptr);
+  return entry == nullptr ? nullptr : std::shared_ptr<const Principal>(entry, &entry->principal());
 }
 
 uint64_t TokenDesk::admitted() const { return state_->admitted(); }

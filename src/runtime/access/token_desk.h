@@ -1,4 +1,5 @@
-// Who a token stands for, asked at every request: from memory, in about the time of one SHA-256.
+// Who a token stands for, asked at every request: from memory, in about the time of one SHA-256,
+// and without it by who remembers that it was the same token.
 //
 // What was verified is remembered together with the revision it holds for. As long as nothing is
 // written a request costs one hash and one comparison in constant time; after a write the token is
@@ -19,6 +20,16 @@
 
 namespace frameworks {
 
+// A token that was good.
+class AdmittedToken {
+ public:
+  virtual ~AdmittedToken() = default;
+  [[nodiscard]] virtual const Principal& principal() const = 0;
+  // For another request that shows the same token, as TokenDesk::admit(); false: it has to be
+  // asked, something was written since. Not after the desk is gone. Threadsafe.
+  virtual Result<bool> admit_again(std::string_view address) = 0;
+};
+
 class TokenDesk {
  public:
   struct Options {
@@ -31,7 +42,7 @@ class TokenDesk {
 
   // kUnauthenticated; kResourceExhausted beyond the token's or its tenant's rate. Never waits for
   // the disk. `address` is where the caller is, e.g. "10.0.0.7". Threadsafe.
-  Result<std::shared_ptr<const Principal>> admit(std::string_view token, std::string_view address);
+  Result<std::shared_ptr<AdmittedToken>> admit(std::string_view token, std::string_view address);
 
   // Whose token it is, for a service that was shown it (a tenant's API key); null when it is not
   // good. Its use is noted; as a request of its own it is neither counted nor limited.
