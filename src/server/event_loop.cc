@@ -157,6 +157,9 @@ void EventLoop::run() {
       const bool ended = (event.events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0;
       if (handler->listed_) handler->on_ready(ended || (event.events & EPOLLIN) != 0, ended);
     }
+    for (Handler* handler : turn_)
+      if (handler->listed_) handler->on_turn_end();
+    turn_.clear();
     run_tasks();
     tick();
     removed_.clear();

@@ -23,6 +23,8 @@ class EventLoop {
     virtual ~Handler() = default;
     // `ended`: the peer sends nothing more.
     virtual void on_ready(bool readable, bool ended) = 0;
+    // Asked for by at_end_of_turn().
+    virtual void on_turn_end() {}
     // Comes several times a second: a handler looks whether it has waited too long.
     virtual void on_tick(MonoTime now) = 0;
     virtual void on_stop() = 0;
@@ -55,6 +57,9 @@ class EventLoop {
   // again. Before start().
   bool listen(int fd, std::function<bool()> ready);
   void remove(Handler& handler);
+  // Calls on_turn_end() when the events that came together were handled. Whoever reads on an event
+  // and writes then has its answers sent in a row: peers on one host are woken once, not by each.
+  void at_end_of_turn(Handler& handler) { turn_.push_back(&handler); }
   // Of the events that are being handled.
   [[nodiscard]] MonoTime now() const { return now_; }
   // The "Date" of responses, of this second (RFC 9110, 5.6.7).
@@ -73,6 +78,7 @@ class EventLoop {
   std::function<bool()> accept_;
   std::vector<std::shared_ptr<Handler>> handlers_;
   std::vector<std::shared_ptr<Handler>> removed_;  // until the batch of events is done
+  std::vector<Handler*> turn_;
   std::vector<char> scratch_;
   MonoTime now_{};
   MonoTime ticked_{};

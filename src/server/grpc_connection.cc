@@ -181,7 +181,9 @@ void GrpcConnection::close(std::string_view why) {
 void GrpcConnection::on_ready(bool readable, bool ended) {
   readable_ |= readable || socket_.is_tls();
   ended_ |= ended;
-  drive();
+  if (!out_.empty() || !readable_) return drive();
+  take_bytes();
+  loop_.at_end_of_turn(*this);
 }
 
 void GrpcConnection::on_stop() {

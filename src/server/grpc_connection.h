@@ -43,6 +43,7 @@ class GrpcConnection final : public EventLoop::Handler,
   ~GrpcConnection() override;
 
   void on_ready(bool readable, bool ended) override;
+  void on_turn_end() override { drive(); }
   void on_tick(MonoTime now) override;
   void on_stop() override;
 

@@ -54,7 +54,9 @@ RestConnection::~RestConnection() {
 void RestConnection::on_ready(bool readable, bool ended) {
   readable_ |= readable || socket_.is_tls();
   ended_ |= ended;
-  drive();
+  if (state_ != State::kReading || !out_.empty() || !readable_) return drive();
+  take_bytes();
+  loop_.at_end_of_turn(*this);
 }
 
 void RestConnection::on_tick(MonoTime now) {

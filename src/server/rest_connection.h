@@ -51,6 +51,7 @@ class RestConnection final : public EventLoop::Handler,
   ~RestConnection() override;
 
   void on_ready(bool readable, bool ended) override;
+  void on_turn_end() override { drive(); }
   void on_tick(MonoTime now) override;
   void on_stop() override { close(); }
 
