@@ -7,7 +7,6 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
-#include <new>
 #include <thread>
 #include <utility>
 
@@ -17,6 +16,7 @@
 #include "base/read_section.h"
 #include "model/json.h"
 #include "runtime/tenants/context_cache.h"
+#include "runtime/tenants/context_slab.h"
 #include "runtime/tenants/context_touch.h"
 #include "runtime/tenants/context_watchers.h"
 #include "runtime/tenants/tenant_context.h"
@@ -54,17 +54,21 @@ struct Entry {
 };
 using EntryPtr = std::shared_ptr<const Entry>;
 
-// Two lines of memory, which processors fetch together, have all that a look-up reads.
+// Entries lie in a slab of this process.
 template <typename T>
-struct LineAllocator {
+struct SlabAllocator {
   using value_type = T;
-  static constexpr std::align_val_t kAlign{128};
-  LineAllocator() = default;
+  SlabAllocator() = default;
   template <typename Other>
-  LineAllocator(const LineAllocator<Other>&) {}
-  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlign)); }
-  void deallocate(T* place, size_t) { ::operator delete(place, kAlign); }
-  bool operator==(const LineAllocator&) const { return true; }
+  SlabAllocator(const SlabAllocator<Other>&) {}
+  T* allocate(size_t) { return static_cast<T*>(slab().take()); }
+  void deallocate(T* place, size_t) { slab().give_back(place); }
+  bool operator==(const SlabAllocator&) const { return true; }
+
+  static ContextSlab& slab() {
+    static auto& slab = *new ContextSlab(sizeof(T));  // outlives every entry
+    return slab;
+  }
 };
 
 // Of one kind of name; the kinds share the table.
@@ -371,7 +375,7 @@ ClusterPartPtr Directory::part_of(const SnapshotPtr& snapshot, const std::string
 EntryPtr Directory::prepare_at(const SnapshotPtr& snapshot, std::string_view tenant) {
   auto own = own_context(*snapshot, tenant);
   if (!own) return nullptr;
-  auto entry = std::allocate_shared<Entry>(LineAllocator<Entry>());
+  auto entry = std::allocate_shared<Entry>(SlabAllocator<Entry>());
   entry->self = entry;
   pb::TenantContext& context = own->context;
   entry->tenant = tenant;
