@@ -103,9 +103,9 @@ RestRoutes::Split RestRoutes::split_path(std::string_view path) {
 
 const RestRoutes::Routes& RestRoutes::routes_of(const Split& path) const {
   static const Routes kNone;
-  const auto& by_second = by_size_[path.count];
-  const auto found = by_second.find(path.segments[1]);
-  return found == by_second.end() ? kNone : found->second;
+  for (const auto& [second, routes] : by_size_[path.count])
+    if (second == path.segments[1]) return routes;
+  return kNone;
 }
 
 RestRoutes::RestRoutes(const Api& api, Metrics& metrics) {
@@ -121,7 +121,11 @@ RestRoutes::RestRoutes(const Api& api, Metrics& metrics) {
   });
   for (const RestRoute& route : routes_) {
     CHECK(route.segments.size() >= 2 && route.variables[1] == nullptr);
-    by_size_[route.segments.size()][route.segments[1]].push_back(&route);
+    auto& same_size = by_size_[route.segments.size()];
+    auto at = std::find_if(same_size.begin(), same_size.end(),
+                           [&](const auto& each) { return each.first == route.segments[1]; });
+    if (at == same_size.end()) at = same_size.insert(at, {route.segments[1], {}});
+    at->second.push_back(&route);
   }
 }
 

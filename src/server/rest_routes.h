@@ -2,9 +2,9 @@
 #pragma once
 
 #include <array>
-#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/api.h"
@@ -67,7 +67,7 @@ class RestRoutes {
 
   std::vector<RestRoute> routes_;  // literal paths before those with variables
   // The same by their number of segments and their second one, which is a literal in all.
-  std::array<std::map<std::string, Routes, std::less<>>, kMaxSegments + 1> by_size_;
+  std::array<std::vector<std::pair<std::string, Routes>>, kMaxSegments + 1> by_size_;
 };
 
 }  // namespace frameworks
