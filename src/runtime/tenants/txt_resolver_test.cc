@@ -31,14 +31,14 @@ class FakeWorld {
   FakeTxtResolver resolver_;
 };
 
-// A UDP socket on loopback; port 0: any.
-Fd udp_socket(int port) {
-  Fd out(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+// A socket on loopback, not valid when the port is taken; port 0: any.
+Fd socket_on(int port, int type) {
+  Fd out(socket(AF_INET, type | SOCK_CLOEXEC, 0));
   sockaddr_in at{};
   at.sin_family = AF_INET;
   at.sin_port = htons(static_cast<uint16_t>(port));
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(bind(out.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+  if (bind(out.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) != 0) return {};
   return out;
 }
 
@@ -49,11 +49,19 @@ int port_of(const Fd& socket) {
   return ntohs(at.sin_port);
 }
 
+// Free for UDP and TCP: a DNS server takes both.
+int free_port() {
+  while (true) {
+    const Fd udp = socket_on(0, SOCK_DGRAM);
+    if (socket_on(port_of(udp), SOCK_STREAM).valid()) return port_of(udp);
+  }
+}
+
 // dnsmasq with the suite's zone on a free port of loopback.
 class DnsWorld {
  public:
   DnsWorld() {
-    port_ = port_of(udp_socket(0));
+    port_ = free_port();
     server_ = std::jthread([this](const std::stop_token& stop) { serve(stop); });
     auto made = make_dns_txt_resolver(fmt::format("127.0.0.1:{}", port_));
     EXPECT_TRUE(made) << made.error().text();
@@ -67,7 +75,8 @@ class DnsWorld {
   void silence() {
     server_.request_stop();
     server_.join();
-    mute_ = udp_socket(port_);
+    mute_ = socket_on(port_, SOCK_DGRAM);
+    EXPECT_TRUE(mute_.valid());
   }
 
  private:
