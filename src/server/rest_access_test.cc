@@ -91,6 +91,38 @@ class RestAccessTest : public ServerFixture {
   std::unique_ptr<HttpClient> http_;
 };
 
+// A connection remembers who called last: nobody must be taken for somebody else, nor stay welcome.
+TEST_F(RestAccessTest, OneConnectionIsOfWhoeverCalls) {
+  const auto first = make_token("viewer");
+  const std::string viewer(first.at("token").as_string());
+  const std::string chief = token("chief");
+  const std::string brief = token("operator", "2s");
+  HttpClient one(server_->rest_port());
+  const auto who = [&](const std::string& shown) {
+    const auto answer = one.request("GET", "/v1/whoami", shown);
+    if (answer.status != 200) return std::to_string(answer.status);
+    return std::string(parse_json(answer.body)->as_object().at("account").as_string());
+  };
+  EXPECT_EQ(who(brief), "operator");
+  EXPECT_EQ(who(brief), "operator");
+  EXPECT_EQ(who(viewer), "viewer");
+  EXPECT_EQ(who(""), "401");
+  EXPECT_EQ(who(viewer), "viewer");
+  EXPECT_EQ(who(chief), "chief");
+  EXPECT_EQ(who(chief + "a"), "401");
+  EXPECT_EQ(who(chief), "chief");
+  EXPECT_EQ(who(viewer), "viewer");
+  // Not "within a while": from the next request on.
+  ASSERT_EQ(post("/v1/accesstokens/revoke",
+                 R"({"name":")" + std::string(first.at("name").as_string()) + "\"}")
+                .status,
+            200);
+  EXPECT_EQ(who(viewer), "401");
+  EXPECT_EQ(who(chief), "chief");
+  // Nothing is written when a token expires.
+  EXPECT_TRUE(eventually([&] { return who(brief) == "401"; }));
+}
+
 TEST_F(RestAccessTest, EveryRouteTakesAndRefusesTheCallersItSays) {
   const auto revoked = make_token("left");
   ASSERT_EQ(post("/v1/accesstokens/revoke",
