@@ -30,6 +30,9 @@ constexpr size_t kCatchUp = 256;
 // A batch that other servers came before so often is refused. Who lost once has the turn, so that
 // this takes a database that goes on breaking off.
 constexpr int kTries = 20;
+// Bytes of messages after which the current table is brought up to date in any case: a start
+// replays what is newer.
+constexpr size_t kCompactBytes = size_t{64} << 20;
 // How often the parsed messages are counted.
 constexpr auto kTrimCheck = std::chrono::milliseconds(200);
 
@@ -110,6 +113,10 @@ class StoreImpl final : public Store {
   void note_health(const Status& appended);
   void publish(Snapshot snapshot);
   void trim_messages();
+  // With the upkeep's lock.
+  [[nodiscard]] bool is_compaction_due() const {
+    return written_ >= options_.compact_every || written_bytes_ >= kCompactBytes;
+  }
   void upkeep_loop(const std::stop_token& stop);
   // Changes after `after` that are published, from memory or else from the log.
   Result<std::vector<Change>> changes_after(Revision after, size_t limit);
@@ -141,7 +148,8 @@ class StoreImpl final : public Store {
 
   std::mutex upkeep_mutex_;
   std::condition_variable_any upkeep_due_;
-  size_t written_ = 0;
+  size_t written_ = 0;        // changes since the last compaction
+  size_t written_bytes_ = 0;  // of their messages
 
   std::jthread writer_;
   std::jthread upkeep_;
@@ -254,11 +262,13 @@ Status StoreImpl::try_commit(const std::vector<Pending>& batch,
   note_health(appended);
   if (!appended) return appended;
   head_ = std::move(head);
+  size_t bytes = 0;
   auto from = changes.begin();
   for (size_t i = 0; i < results.size(); ++i) {
     const auto end = changes.begin() + static_cast<std::ptrdiff_t>(ends[i]);
     if (from == end) continue;
     for (auto change = from; change != end; ++change) {
+      bytes += change->after_bytes.size();
       change->before_bytes = {};
       change->after_bytes = {};
     }
@@ -270,7 +280,8 @@ Status StoreImpl::try_commit(const std::vector<Pending>& batch,
   pokes_.poke();
   std::lock_guard lock(upkeep_mutex_);
   written_ += changes.size();
-  if (written_ >= options_.compact_every) upkeep_due_.notify_one();
+  written_bytes_ += bytes;
+  if (is_compaction_due()) upkeep_due_.notify_one();
   return {};
 }
 
@@ -391,10 +402,10 @@ void StoreImpl::upkeep_loop(const std::stop_token& stop) {
   while (true) {
     {
       std::unique_lock lock(upkeep_mutex_);
-      const auto due = [this] { return written_ >= options_.compact_every; };
+      const auto due = [this] { return is_compaction_due(); };
       const bool compact = upkeep_due_.wait_for(lock, stop, kTrimCheck, due);
       if (stop.stop_requested()) return;
-      if (compact) written_ = 0;
+      if (compact) written_ = written_bytes_ = 0;
       lock.unlock();
       if (Snapshot::parsed_count() > options_.messages) trim_messages();
       if (const Status status = retention.run(snapshot()->revision()); !status)

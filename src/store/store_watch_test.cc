@@ -76,6 +76,22 @@ TEST_F(StoreTest, UpkeepForgetsWhatIsOlderThanTheRetainedRevisions) {
   EXPECT_TRUE(store_->subscribe(store_->revision() - 20, [] {}));
 }
 
+TEST_F(StoreTest, UpkeepComesEarlierWhereMessagesAreLarge) {
+  auto log = open_sqlite_log(":memory:");
+  ASSERT_TRUE(log);
+  store_ = Store::open(*std::move(log), clock_,
+                       {.window = 4, .retain = 20, .compact_every = 1'000'000})
+               .value();
+  Code code{};
+  const std::string large(1 << 20, 'x');
+  for (int i = 0; i < 1'000 && code != Code::kOutOfRange; ++i) {
+    write(put_tenant("a", large + std::to_string(i)));
+    const auto old = store_->subscribe(0, [] {});
+    if (!old) code = old.error().code();
+  }
+  EXPECT_EQ(code, Code::kOutOfRange);
+}
+
 TEST_F(StoreTest, WhatASnapshotShowsCanBeContinuedFromAtOnce) {
   std::jthread writer([this](const std::stop_token& stop) {
     for (int i = 0; !stop.stop_requested(); ++i) write(put_tenant("a", "p" + std::to_string(i)));
