@@ -286,6 +286,8 @@ Status StoreImpl::try_commit(const std::vector<Pending>& batch,
 }
 
 void StoreImpl::commit(std::vector<Pending> batch) {
+  // What only the snapshot of before holds is freed after the answers: next edits come meanwhile.
+  const SnapshotPtr before = published_.load();
   std::vector<Result<Committed>> results;
   Status status = uncertain_ ? catch_up() : Status();
   for (int tries = 1; status; ++tries) {
