@@ -17,6 +17,7 @@
 #include "figure.h"
 #include "fleet_maker.h"
 #include "runtime/tenants/context_directory.h"
+#include "stalls.h"
 
 namespace frameworks::bench {
 namespace {
@@ -61,8 +62,8 @@ double lookups_per_second(const std::vector<std::string>& names, int threads, Fi
 void in_process(Store& store, const Setup& setup) {
   const auto directory = std::move(*ContextDirectory::start(store));
   const auto names = names_of(setup.hot, 1'000'000);
-  // A section for each look-up, as a request would have; what was not prepared, or no longer is good,
-  // is asked for after it.
+  // A section for each look-up, as a request would have; what was not prepared, or no longer is
+  // good, is asked for after it.
   const auto ours = [&](const std::string& name) {
     {
       const ReadSection section;
@@ -318,8 +319,10 @@ void by_grpc(const ServerProcess& server, const Setup& setup, const std::vector<
     const Rate ours = load.saturate(server.pid());
     // The other one's calls are not answered meanwhile: they wait in its socket.
     const Rate theirs = bare_load.saturate(bare.pid());
-    say(fmt::format("gRPC: {:.0f}/s a core ({:.0f}/s), bare {:.0f}/s a core ({:.0f}/s)",
-                    ours.a_core, ours.a_second, theirs.a_core, theirs.a_second));
+    say(fmt::format(
+        "gRPC: {:.0f}/s a core ({:.0f}/s, {:.1f} us outside of the kernel), bare {:.0f}/s "
+        "a core ({:.0f}/s)",
+        ours.a_core, ours.a_second, ours.user_us, theirs.a_core, theirs.a_second));
     values.push_back(ours.a_core);
     rates.push_back(ours.a_second);
     baselines.push_back(theirs.a_core);
@@ -332,15 +335,20 @@ void by_grpc(const ServerProcess& server, const Setup& setup, const std::vector<
          "the same tenants asked for again"});
   std::vector<double> tails;
   std::vector<double> bare_tails;
+  std::vector<double> stalls;
   const double half = median(rates) / 2;
   for (int round = 0; round < kRounds; ++round) {
     tails.push_back(load.pace(half, setup.round).quantile(0.99) / 1000);
     bare_tails.push_back(bare_load.pace(half, setup.round).quantile(0.99) / 1000);
+    stalls.push_back(
+        machine_stalls(processors().back(), on.front(), half, setup.round).quantile(0.99) / 1000);
   }
   const double tail = median(tails);
   print({"context_grpc_p99_at_half_load", tail, "ms",
          fmt::format("<= 1 ms at {:.0f} calls/s", half), tail <= 1, median(bare_tails),
          "the bare gRPC server at the same rate"});
+  print({"context_grpc_p99_and_stalls", tail, "ms", "told, no aim", true, median(stalls),
+         "threads on both processors that do nothing: what the machine itself adds"});
 }
 
 void by_rest(const ServerProcess& server, const Setup& setup, const std::vector<int>& on) {
