@@ -313,7 +313,8 @@ class Etcd {
 
 void grouped_writes(int in_flight) {
   say(fmt::format("store: durable writes, {} in flight", in_flight));
-  const int count = env_or("FW_BENCH_WRITES", 20'000);
+  // Long enough that each round has its share of compaction.
+  const int count = env_or("FW_BENCH_WRITES", 200'000);
   const TemporaryDirectory directory = check(TemporaryDirectory::make());
   const auto store = store_in(directory);
   RawLog raw(directory.path() / "raw");
