@@ -13,6 +13,7 @@ const std::vector<FuzzTarget>& fuzz_targets() {
     add_model_targets(out);
     add_openid_targets(out);
     add_probe_targets(out);
+    add_store_targets(out);
     add_text_targets(out);
     std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return out;

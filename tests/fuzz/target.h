@@ -23,6 +23,7 @@ void add_http_targets(std::vector<FuzzTarget>& out);
 void add_model_targets(std::vector<FuzzTarget>& out);
 void add_openid_targets(std::vector<FuzzTarget>& out);
 void add_probe_targets(std::vector<FuzzTarget>& out);
+void add_store_targets(std::vector<FuzzTarget>& out);
 void add_text_targets(std::vector<FuzzTarget>& out);
 
 // Cuts a first byte off, as a choice; 0 when there is none.
