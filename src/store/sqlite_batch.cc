@@ -53,8 +53,7 @@ void append_entry(std::string& blob, const ChangeEntry& entry) {
 void append_entry(std::string& blob, int64_t position, const Change& change) {
   std::string made;
   std::string_view message = change.after_bytes;
-  if (change.after && message.empty())
-    message = made = change.after.message().SerializeAsString();
+  if (change.after && message.empty()) message = made = change.after.message().SerializeAsString();
   append_entry(blob, {.position = position,
                       .time_us = to_us(change.time),
                       .actor = change.actor.name,
@@ -72,9 +71,11 @@ void append_entry(std::string& blob, const AuditEntry& entry) {
 }
 
 bool take_entry(std::string_view& blob, ChangeEntry& out) {
+  // What a WallTime can hold, which counts nanoseconds.
+  constexpr int64_t kMaxTime = INT64_MAX / 1000;
   int64_t deleted = 0;
   if (!take_number(blob, out.position) || !take_number(blob, out.time_us) ||
-      !take_bytes(blob, out.actor))
+      out.time_us > kMaxTime || out.time_us < -kMaxTime || !take_bytes(blob, out.actor))
     return false;
   const std::string_view from = blob;
   if (!take_bytes(blob, out.kind) || !take_bytes(blob, out.tenant) || !take_bytes(blob, out.name))
