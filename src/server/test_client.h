@@ -47,6 +47,18 @@ grpc::Status unary_call(grpc::Channel& channel, const std::string& method, const
                                                                           request, &response);
 }
 
+// Opens a stream of answers by "frameworks.v1.Fleet/Watch"; `context` must outlive the reader.
+template <typename Response, typename Request>
+std::unique_ptr<grpc::ClientReader<Response>> open_stream(grpc::Channel& channel,
+                                                          const std::string& method,
+                                                          grpc::ClientContext& context,
+                                                          const Request& request) {
+  const std::string path = "/" + method;
+  const grpc::internal::RpcMethod rpc(path.c_str(), grpc::internal::RpcMethod::SERVER_STREAMING);
+  return std::unique_ptr<grpc::ClientReader<Response>>(
+      grpc::internal::ClientReaderFactory<Response>::Create(&channel, rpc, &context, request));
+}
+
 // One HTTP connection; the test fails by exception when the server does not answer in time.
 class HttpClient {
  public:
