@@ -1,9 +1,9 @@
 #include "server/api.h"
-#include "frameworks/v1/tenants_api.pb.h"
 
 #include <sys/stat.h>
 
 #include "frameworks/v1/fleet_api.pb.h"
+#include "frameworks/v1/tenants_api.pb.h"
 #include "server/api_fixture.h"
 
 namespace frameworks {

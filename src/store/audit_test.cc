@@ -13,6 +13,7 @@
 #include "store/audit_verify.h"
 #include "store/fake_log.h"
 #include "store/log_contract.h"
+#include "store/old_versions.h"
 #include "store/sqlite.h"
 #include "store/sqlite_batch.h"
 #include "store/store.h"
@@ -351,31 +352,6 @@ TEST_F(AuditTest, WhatIsOlderThanItShallBeKeptIsCutOffAndTheRestHolds) {
     ASSERT_EQ(verify().problem, "");
   }
 }
-
-// Written by the program before there was an audit log.
-constexpr const char* kVersion1 = R"sql(
-PRAGMA journal_mode = WAL;
-CREATE TABLE changes (
-  position INTEGER PRIMARY KEY,
-  time_us INTEGER NOT NULL,
-  actor TEXT NOT NULL,
-  kind TEXT NOT NULL,
-  tenant TEXT NOT NULL,
-  name TEXT NOT NULL,
-  message BLOB
-);
-CREATE TABLE objects (
-  kind TEXT NOT NULL,
-  tenant TEXT NOT NULL,
-  name TEXT NOT NULL,
-  message BLOB NOT NULL,
-  PRIMARY KEY (kind, tenant, name)
-);
-CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO marks VALUES ('objects_revision', 0), ('objects_time_us', 0), ('forgotten', 0);
-PRAGMA application_id = 1180126257;
-PRAGMA user_version = 1;
-)sql";
 
 TEST(AuditMigration, AFileOfVersion1KeepsItsFleetAndBeginsItsAuditLogNow) {
   for (const bool compacted : {false, true}) {

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "store/fake_log.h"
 #include "store/log_contract.h"
+#include "store/old_versions.h"
 #include "store/sqlite.h"
 #include "store/sqlite_batch.h"
 #include "store/stored.h"
@@ -146,32 +147,6 @@ TEST(SqliteLog, CompactionOfVeryManyBytesEndsAtTheSameFleet) {
   EXPECT_EQ(loaded.time(), tenant_change(20, "t7", "").time);
 }
 
-// As the program wrote it that had a row for each change.
-constexpr const char* kVersion2 = R"sql(
-PRAGMA journal_mode = WAL;
-CREATE TABLE changes (
-  position INTEGER PRIMARY KEY,
-  time_us INTEGER NOT NULL,
-  actor TEXT NOT NULL,
-  kind TEXT NOT NULL,
-  tenant TEXT NOT NULL,
-  name TEXT NOT NULL,
-  message BLOB
-);
-CREATE TABLE objects (
-  kind TEXT NOT NULL,
-  tenant TEXT NOT NULL,
-  name TEXT NOT NULL,
-  message BLOB NOT NULL,
-  PRIMARY KEY (kind, tenant, name)
-);
-CREATE TABLE audit (position INTEGER PRIMARY KEY, record BLOB NOT NULL, hash BLOB NOT NULL);
-CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO marks VALUES ('objects_revision', 0), ('objects_time_us', 0), ('forgotten', 0);
-PRAGMA application_id = 1180126257;
-PRAGMA user_version = 2;
-)sql";
-
 TEST(SqliteLog, AFileOfVersion2KeepsEverything) {
   SqlitePlace place;
   constexpr Revision kLast = 900;
@@ -198,7 +173,8 @@ TEST(SqliteLog, AFileOfVersion2KeepsEverything) {
                         hex_encode(audit[i].record), hex_encode(audit[i].hash));
   }
   rows += "UPDATE marks SET value = 100 WHERE name != 'objects_time_us'; COMMIT";
-  ASSERT_TRUE(Sqlite::open(place.path())->execute((kVersion2 + rows).c_str()));
+  ASSERT_TRUE(
+      Sqlite::open(place.path())->execute((std::string(kVersion1) + kVersion2 + rows).c_str()));
   changes.erase(changes.begin(), changes.begin() + 200);
   for (int time = 0; time < 2; ++time) {
     auto log = place.open();
