@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/varint.h"
+
 namespace frameworks {
 
 // All of a message's entries for one field, as they lie in its bytes.
@@ -13,24 +15,6 @@ struct Field {
   std::string_view all;    // tags and values
   std::string_view value;  // of the last entry, where it is a message: its bytes
 };
-
-inline bool take_varint(std::string_view& bytes, uint64_t& out) {
-  out = 0;
-  for (int shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
-    const auto byte = static_cast<unsigned char>(bytes.front());
-    bytes.remove_prefix(1);
-    out |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) return true;
-  }
-  return false;
-}
-
-inline bool take_bytes(std::string_view& bytes, uint64_t size, std::string_view& out) {
-  if (size > bytes.size()) return false;
-  out = bytes.substr(0, size);
-  bytes.remove_prefix(size);
-  return true;
-}
 
 // One entry: its tag and its value.
 inline bool take_entry(std::string_view& bytes, Field& out) {
@@ -93,11 +77,6 @@ class Fields {
   Field field_;
   bool good_ = true;
 };
-
-inline void append_varint(std::string& out, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  out += static_cast<char>(value);
-}
 
 inline void append_message(std::string& out, uint32_t number, std::string_view bytes) {
   append_varint(out, uint64_t{number} << 3 | 2);

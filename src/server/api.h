@@ -30,6 +30,10 @@ struct Caller {
   // Where from, e.g. "grpc 10.0.0.7".
   std::string source = {};
 };
+// "grpc 10.0.0.7" → "10.0.0.7"
+inline std::string_view address_of(std::string_view source) {
+  return source.substr(source.find(' ') + 1);
+}
 
 // The answers of a streaming method. The transport pulls when it can write, so nothing queues up
 // for a slow reader.

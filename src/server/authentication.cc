@@ -15,9 +15,6 @@ namespace {
 constexpr int64_t kFailures = 100;
 constexpr int64_t kFailuresPerSecond = 10;
 
-// "grpc 10.0.0.7" → "10.0.0.7"
-std::string_view address_of(std::string_view source) { return source.substr(source.find(' ') + 1); }
-
 pb::Access access_of(pb::Role role) {
   return role == pb::ROLE_ADMIN      ? pb::ACCESS_ADMIN
          : role == pb::ROLE_OPERATOR ? pb::ACCESS_OPERATOR

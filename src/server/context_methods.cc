@@ -31,8 +31,7 @@ Result<Found> visible_context(const Fleet& fleet, const Caller& caller, const pb
   Found out;
   ASSIGN_OR_RETURN(out.context, fleet.contexts.find(key, &out.tenant));
   if (!key.api_key().empty()) {
-    const auto principal =
-        fleet.tokens.whose(key.api_key(), caller.source.substr(caller.source.find(' ') + 1));
+    const auto principal = fleet.tokens.whose(key.api_key(), address_of(caller.source));
     if (principal == nullptr || principal->tenant.empty()) return Found();
     out.tenant = principal->tenant;
     out.context = fleet.contexts.find(out.tenant);

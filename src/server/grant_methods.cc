@@ -266,7 +266,7 @@ Status accept_invite(const Fleet& fleet, const Caller& caller,
   // A guess costs no write, and no more than a wrong token.
   const bool known = find_invite(*fleet.store.snapshot(), request.code()) != nullptr;
   if (!known) {
-    const std::string address = caller.source.substr(caller.source.find(' ') + 1);
+    const std::string address(address_of(caller.source));
     if (!wrong.allow(address, fleet.clock.mono()))
       return Error(Code::kResourceExhausted,
                    "too many wrong codes from this address: try again in a second");
