@@ -42,6 +42,9 @@ pb::Tenant tenant(int number, int version) {
   return out;
 }
 
+// Of the write `i` of a round: a resource that is written again in it differs.
+int version_of(int round, int i) { return round * 1'000 + i / kEntries; }
+
 template <typename T>
 T check(Result<T> result) {
   if (result) return *std::move(result);
@@ -206,33 +209,36 @@ void single_writes() {
          raw_tail * 1e6, "append and fdatasync p99"});
 }
 
-// Writes with at most `in_flight` unanswered, each of another resource.
+// Writes with at most `in_flight` unanswered, each of another resource and each a change. This thread
+// is woken when a half may be asked for anew, as a client reads what answers have come together.
 double store_writes_per_second(Store& store, int count, int in_flight, int version) {
+  std::atomic<int> flying = 0;
   std::mutex mutex;
   std::condition_variable changed;
-  int flying = 0;
+  const auto wait_for = [&](int at_most) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return flying <= at_most; });
+  };
   return count / seconds([&] {
            for (int i = 0; i < count; ++i) {
-             {
-               std::unique_lock lock(mutex);
-               changed.wait(lock, [&] { return flying < in_flight; });
-               ++flying;
-             }
+             if (flying >= in_flight) wait_for(in_flight / 2);
+             ++flying;
              store.write_async(
                  "bench",
-                 [number = i * 31 % kEntries, version](Transaction& transaction) -> Status {
+                 [number = i * 31 % kEntries,
+                  version = version_of(version, i)](Transaction& transaction) -> Status {
                    transaction.put(tenant(number, version));
                    return {};
                  },
                  [&](const Result<Committed>& done) {
-                   CHECK(done.has_value());
+                   CHECK(done.has_value() && done->changes.size() == 1);
+                   const int left = --flying;
+                   if (left != in_flight / 2 && left != 0) return;
                    std::lock_guard lock(mutex);
-                   --flying;
                    changed.notify_one();
                  });
            }
-           std::unique_lock lock(mutex);
-           changed.wait(lock, [&] { return flying == 0; });
+           wait_for(0);
          });
 }
 
@@ -279,7 +285,7 @@ class Etcd {
              for (int i = 0; i < count; ++i) {
                while (flying_ >= in_flight) loop_.turn(std::chrono::milliseconds(10));
                // PutRequest: key = 1, value = 2.
-               const std::string value = tenant(i, version).SerializeAsString();
+               const std::string value = tenant(i, version_of(version, i)).SerializeAsString();
                ++flying_;
                client_->call("/etcdserverpb.KV/Put", {},
                              field(1, name_of(i * 31 % kEntries)) + field(2, value),

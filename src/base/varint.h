@@ -14,6 +14,12 @@ inline void append_varint(std::string& out, uint64_t value) {
 
 // Takes it off the front; false when it does not end.
 inline bool take_varint(std::string_view& bytes, uint64_t& out) {
+  // Most have one byte.
+  if (!bytes.empty() && static_cast<unsigned char>(bytes.front()) < 0x80) {
+    out = static_cast<unsigned char>(bytes.front());
+    bytes.remove_prefix(1);
+    return true;
+  }
   out = 0;
   for (int shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
     const auto byte = static_cast<unsigned char>(bytes.front());

@@ -60,11 +60,8 @@ class Fields {
       return;
     }
     good_ = take_entry(rest_, field_);
-    for (Field more; good_ && !rest_.empty();) {
-      std::string_view ahead = rest_;
-      good_ = take_entry(ahead, more);
-      if (!good_ || more.number != field_.number) break;
-      rest_ = ahead;
+    for (Field more; good_ && is_more();) {
+      good_ = take_entry(rest_, more);
       field_.all = {field_.all.data(), field_.all.size() + more.all.size()};
       field_.value = more.value;
     }
@@ -73,6 +70,13 @@ class Fields {
   }
 
  private:
+  // Whether what follows is of the same field.
+  [[nodiscard]] bool is_more() const {
+    std::string_view ahead = rest_;
+    uint64_t tag = 0;
+    return take_varint(ahead, tag) && static_cast<uint32_t>(tag >> 3) == field_.number;
+  }
+
   std::string_view rest_;
   Field field_;
   bool good_ = true;

@@ -10,7 +10,6 @@ namespace frameworks {
 namespace {
 
 constexpr char kSeparator = '\x1f';
-constexpr size_t kSizeBytes = sizeof(uint32_t);
 
 std::atomic<int64_t> g_parsed = 0;
 
@@ -35,10 +34,26 @@ void RowKey::destroy(const RowKey* key) {
   ::operator delete(const_cast<RowKey*>(key));
 }
 
-RowRef Row::of(Resource resource, RowKeyRef key) {
+Row::Row(const Kind& kind, RowKeyRef key, std::string_view bytes, bool exact)
+    : exact_(exact),
+      key_size_(static_cast<uint32_t>(key->key().size())),
+      size_(static_cast<uint32_t>(bytes.size())),
+      kind_(kind),
+      row_key_(std::move(key)) {
+  char* behind = reinterpret_cast<char*>(this + 1);
+  std::memcpy(behind, row_key_->key().data(), key_size_);
+  std::memcpy(behind + key_size_, bytes.data(), size_);
+}
+
+Row* Row::make(const Kind& kind, RowKeyRef key, std::string_view bytes, bool exact) {
+  void* memory = ::operator new(sizeof(Row) + key->key().size() + bytes.size());
+  return new (memory) Row(kind, std::move(key), bytes, exact);
+}
+
+RowRef Row::of(Resource resource, std::string_view bytes, RowKeyRef key) {
   const pb::Metadata& metadata = resource.metadata();
   if (!key) key = RowKey::of(metadata.tenant(), metadata.name());
-  Row* row = new Row(resource.kind(), std::move(key));
+  Row* row = make(resource.kind(), std::move(key), bytes, true);
   row->parsed_.store(new Resource(std::move(resource)), std::memory_order_release);
   g_parsed.fetch_add(1, std::memory_order_relaxed);
   return RowRef(row);
@@ -46,33 +61,19 @@ RowRef Row::of(Resource resource, RowKeyRef key) {
 
 RowRef Row::packed(const Kind& kind, std::string_view tenant, std::string_view name,
                    std::string_view bytes) {
-  Row* row = new Row(kind, RowKey::of(tenant, name));
-  row->pack(bytes);
-  return RowRef(row);
+  return RowRef(make(kind, RowKey::of(tenant, name), bytes, false));
 }
 
 Row::~Row() {
-  if (const Resource* parsed = parsed_.load(std::memory_order_relaxed); parsed != nullptr) {
-    delete parsed;
-    g_parsed.fetch_sub(1, std::memory_order_relaxed);
-  }
-  delete[] packed_.load(std::memory_order_relaxed);
+  const Resource* parsed = parsed_.load(std::memory_order_relaxed);
+  if (parsed == nullptr) return;
+  delete parsed;
+  g_parsed.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Row::pack(std::string_view bytes) const {
-  char* packed = new char[kSizeBytes + bytes.size()];
-  const auto size = static_cast<uint32_t>(bytes.size());
-  std::memcpy(packed, &size, kSizeBytes);
-  std::memcpy(packed + kSizeBytes, bytes.data(), bytes.size());
-  packed_.store(packed, std::memory_order_release);
-}
-
-std::string_view Row::bytes() const {
-  const char* packed = packed_.load(std::memory_order_acquire);
-  CHECK(packed != nullptr);
-  uint32_t size = 0;
-  std::memcpy(&size, packed, kSizeBytes);
-  return {packed + kSizeBytes, size};
+void Row::destroy(const Row* row) {
+  row->~Row();
+  ::operator delete(const_cast<Row*>(row));
 }
 
 Resource Row::peek() const {
@@ -95,8 +96,6 @@ const Resource& Row::parse() const {
 std::unique_ptr<const Resource> Row::release() const {
   const Resource* parsed = parsed_.load(std::memory_order_acquire);
   if (parsed == nullptr) return nullptr;
-  if (packed_.load(std::memory_order_relaxed) == nullptr)
-    pack(parsed->message().SerializeAsString());
   g_parsed.fetch_sub(1, std::memory_order_relaxed);
   return std::unique_ptr<const Resource>(parsed_.exchange(nullptr, std::memory_order_acq_rel));
 }

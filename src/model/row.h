@@ -1,9 +1,10 @@
-// One version of one resource as snapshots hold it: its key, and its message, parsed when asked
-// for.
+// One version of one resource as snapshots hold it: its key and its message's bytes, and the message
+// itself, parsed when asked for.
 //
 // A parsed message takes five times the room of its bytes: what was loaded from disk and is not
 // looked at stays bytes, and what was not looked at lately becomes bytes again
-// (Snapshot::release_messages()). Threadsafe.
+// (Snapshot::release_messages()). Key and bytes lie behind the row's own fields: to look at a row
+// is one wait for memory. Threadsafe.
 #pragma once
 
 #include <atomic>
@@ -74,19 +75,28 @@ using RowRef = Ref<const Row>;
 
 class Row {
  public:
-  // `key`: of another version of the resource; empty: make one.
-  static RowRef of(Resource resource, RowKeyRef key = {});
+  // `bytes`: the deterministic_bytes() of the resource's message. `key`: of another version of the
+  // resource; empty: make one.
+  static RowRef of(Resource resource, std::string_view bytes, RowKeyRef key = {});
   // `bytes` are a serialized message of the kind, known to parse.
   static RowRef packed(const Kind& kind, std::string_view tenant, std::string_view name,
                        std::string_view bytes);
-  static void destroy(const Row* row) { delete row; }
+  static void destroy(const Row* row);
 
   Row(const Row&) = delete;
   Row& operator=(const Row&) = delete;
 
   [[nodiscard]] const Kind& kind() const { return kind_; }
-  [[nodiscard]] const RowKeyRef& row_key() const { return key_; }
-  [[nodiscard]] std::string_view key() const { return key_->key(); }
+  [[nodiscard]] const RowKeyRef& row_key() const { return row_key_; }
+  [[nodiscard]] std::string_view key() const {
+    return {reinterpret_cast<const char*>(this + 1), key_size_};
+  }
+  // Of its message.
+  [[nodiscard]] std::string_view bytes() const {
+    return {reinterpret_cast<const char*>(this + 1) + key_size_, size_};
+  }
+  // They are its deterministic_bytes(): what comes from disk may be another program's.
+  [[nodiscard]] bool has_exact_bytes() const { return exact_; }
   // Parses and keeps the message. The reference is good until release() gave it away.
   [[nodiscard]] const Resource& resource() const {
     const Resource* parsed = parsed_.load(std::memory_order_acquire);
@@ -97,8 +107,6 @@ class Row {
   // Keeps bytes only, and gives the message, which others may still be looking at; null when it
   // was not parsed. One thread at a time.
   [[nodiscard]] std::unique_ptr<const Resource> release() const;
-  // The bytes of a row that was made of bytes.
-  [[nodiscard]] std::string_view bytes() const;
 
   // Messages that rows of this process hold parsed.
   static int64_t parsed_count();
@@ -106,16 +114,18 @@ class Row {
   mutable std::atomic<uint32_t> refs = 1;
 
  private:
-  Row(const Kind& kind, RowKeyRef key) : kind_(kind), key_(std::move(key)) {}
+  static Row* make(const Kind& kind, RowKeyRef key, std::string_view bytes, bool exact);
+  Row(const Kind& kind, RowKeyRef key, std::string_view bytes, bool exact);
   ~Row();
   const Resource& parse() const;
-  void pack(std::string_view bytes) const;
 
+  const bool exact_;
+  const uint32_t key_size_;
+  const uint32_t size_;
   const Kind& kind_;
-  const RowKeyRef key_;
-  // At least one of the two is there.
+  const RowKeyRef row_key_;
   mutable std::atomic<const Resource*> parsed_ = nullptr;
-  mutable std::atomic<const char*> packed_ = nullptr;  // 32 bits of size, then the bytes
+  // The key and the bytes follow.
 };
 
 }  // namespace frameworks

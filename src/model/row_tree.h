@@ -64,8 +64,8 @@ class KeyedTree {
   [[nodiscard]] size_t size() const { return size_; }
 
  private:
-  static constexpr size_t kMost = 32;   // entries or children of a node
-  static constexpr size_t kBuilt = 28;  // so that the first insertions need no room
+  static constexpr size_t kMost = 16;   // entries or children of a node
+  static constexpr size_t kBuilt = 14;  // so that the first insertions need no room
 
   struct Node {
     explicit Node(bool leaf) : is_leaf(leaf) {}

@@ -4,6 +4,7 @@
 
 #include "base/keyed_hash.h"
 #include "model/kind_table.h"
+#include "model/pack.h"
 
 namespace frameworks {
 namespace {
@@ -73,10 +74,16 @@ std::vector<uint64_t> Snapshot::index_hashes(const Kind& kind, const Message& me
   return out;
 }
 
+Snapshot::Place Snapshot::place(const Kind& kind, std::string_view tenant,
+                                std::string_view name) const {
+  const JoinedKey key(tenant, name);
+  const uint64_t hash = keyed_hash(key.view());
+  return {hash, tables_[table_of(kind)].rows.find(hash, key.view())};
+}
+
 const Resource* Snapshot::find(const Kind& kind, std::string_view tenant,
                                std::string_view name) const {
-  const JoinedKey key(tenant, name);
-  const Row* row = tables_[table_of(kind)].rows.find(keyed_hash(key.view()), key.view());
+  const Row* row = place(kind, tenant, name).row;
   return row == nullptr ? nullptr : &row->resource();
 }
 
@@ -86,8 +93,7 @@ const Resource* Snapshot::find(const ResourceKey& key) const {
 }
 
 Resource Snapshot::peek(const Kind& kind, std::string_view tenant, std::string_view name) const {
-  const JoinedKey key(tenant, name);
-  const Row* row = tables_[table_of(kind)].rows.find(keyed_hash(key.view()), key.view());
+  const Row* row = place(kind, tenant, name).row;
   return row == nullptr ? Resource() : row->peek();
 }
 
@@ -124,29 +130,39 @@ void Snapshot::scan_by(const Kind& kind, std::string_view index, std::string_vie
                                   [&](const Row& row) { return visit(row.peek()); });
 }
 
-// A new version of what is there changes one tree, unless it is found under other values now.
 void Snapshot::put(Resource resource) {
+  const pb::Metadata& metadata = resource.metadata();
+  const Place at = place(resource.kind(), metadata.tenant(), metadata.name());
+  const std::string bytes = deterministic_bytes(resource.message());
+  put(std::move(resource), bytes, at);
+}
+
+// A new version of what is there changes one tree, unless it is found under other values now.
+void Snapshot::put(Resource resource, std::string_view bytes, const Place& place) {
   const Kind& kind = resource.kind();
   KindTable& table = tables_[table_of(kind)];
-  const pb::Metadata& metadata = resource.metadata();
-  const JoinedKey joined(metadata.tenant(), metadata.name());
-  const uint64_t hash = keyed_hash(joined.view());
-  const std::vector<uint64_t> now = index_hashes(kind, resource.message());
   std::vector<uint64_t> was;
+  std::vector<uint64_t> now;
   RowKeyRef key;
-  if (const Row* old = table.rows.find(hash, joined.view()); old != nullptr) {
-    key = old->row_key();
-    was = index_hashes(kind, old->peek().message());
+  if (place.row != nullptr) {
+    key = place.row->row_key();
+    const Resource old = place.row->peek();
+    if (kind.index && kind.index(old.message()) != kind.index(resource.message())) {
+      was = index_hashes(kind, old.message());
+      now = index_hashes(kind, resource.message());
+    }
+  } else {
+    now = index_hashes(kind, resource.message());
   }
   const bool is_new = !key;
-  RowRef row = Row::of(std::move(resource), std::move(key));
+  RowRef row = Row::of(std::move(resource), bytes, std::move(key));
   const RowKeyRef& shared = row->row_key();
   if (is_new) table.order.put(KindTable::kOrder, shared);
   for (const uint64_t each : was)
     if (!std::binary_search(now.begin(), now.end(), each)) table.index.erase(each, shared->key());
   for (const uint64_t each : now)
     if (!std::binary_search(was.begin(), was.end(), each)) table.index.put(each, shared);
-  table.rows.put(hash, std::move(row));
+  table.rows.put(place.hash, std::move(row));
 }
 
 void Snapshot::remove(const ResourceKey& key) {

@@ -23,6 +23,7 @@
 namespace frameworks {
 
 using Revision = int64_t;
+class Row;
 
 class Snapshot {
  public:
@@ -82,8 +83,17 @@ class Snapshot {
   [[nodiscard]] Resource peek(const Kind& kind, std::string_view tenant,
                               std::string_view name) const;
 
+  // Where a resource is, or would be. Good until the snapshot is changed.
+  struct Place {
+    uint64_t hash = 0;
+    const Row* row = nullptr;  // row.h; null: it is not there
+  };
+  [[nodiscard]] Place place(const Kind& kind, std::string_view tenant, std::string_view name) const;
+
   // For the owner of an unpublished copy.
   void put(Resource resource);
+  // The same for who has the place, and the deterministic_bytes() of the message, at hand.
+  void put(Resource resource, std::string_view bytes, const Place& place);
   void remove(const ResourceKey& key);
   void set_revision(Revision revision, WallTime time) {
     revision_ = revision;

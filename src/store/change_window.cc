@@ -4,16 +4,16 @@
 
 namespace frameworks {
 
-void ChangeWindow::add(std::vector<Change> changes) {
-  std::vector<Entry> dropped;  // freed outside the lock
-  auto entry = std::make_shared<const std::vector<Change>>(std::move(changes));
+void ChangeWindow::add(const std::vector<Changes>& transactions, std::vector<Changes>& dropped) {
   state_.with([&](State& state) {
-    state.changes += entry->size();
-    state.entries.push_back(std::move(entry));
+    for (const Changes& transaction : transactions) {
+      state.changes += transaction.size();
+      state.entries.push_back(transaction);
+    }
     while (state.changes > limit_) {
-      Entry& oldest = state.entries.front();
-      state.changes -= oldest->size();
-      state.start = oldest->front().revision;
+      Changes& oldest = state.entries.front();
+      state.changes -= oldest.size();
+      state.start = oldest.front().revision;
       dropped.push_back(std::move(oldest));
       state.entries.pop_front();
     }
@@ -27,23 +27,23 @@ void ChangeWindow::start_again(Revision start) {
 
 std::optional<std::vector<Change>> ChangeWindow::read(Revision after, Revision last,
                                                       size_t limit) const {
-  std::vector<Entry> found;
+  std::vector<Changes> found;
   size_t count = 0;
   const bool here = state_.with([&](const State& state) {
     if (after < state.start) return false;
     auto at = std::upper_bound(
         state.entries.begin(), state.entries.end(), after,
-        [](Revision revision, const Entry& entry) { return revision < entry->front().revision; });
-    for (; at != state.entries.end() && count < limit && (*at)->front().revision <= last; ++at) {
+        [](Revision revision, const Changes& entry) { return revision < entry.front().revision; });
+    for (; at != state.entries.end() && count < limit && at->front().revision <= last; ++at) {
       found.push_back(*at);
-      count += (*at)->size();
+      count += at->size();
     }
     return true;
   });
   if (!here) return std::nullopt;
   std::vector<Change> out;
   out.reserve(count);
-  for (const Entry& entry : found) out.insert(out.end(), entry->begin(), entry->end());
+  for (const Changes& entry : found) out.insert(out.end(), entry.begin(), entry.end());
   return out;
 }
 

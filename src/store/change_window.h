@@ -2,12 +2,11 @@
 #pragma once
 
 #include <deque>
-#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/locked.h"
-#include "store/log.h"
+#include "store/changes.h"
 
 namespace frameworks {
 
@@ -16,8 +15,9 @@ class ChangeWindow {
   // `start`: the revision before the first that will be added.
   ChangeWindow(size_t limit, Revision start) : limit_(limit), state_(State{{}, 0, start}) {}
 
-  // The changes of one transaction, in order of revision.
-  void add(std::vector<Change> changes);
+  // Transactions in order of revision, each with a change at least. What falls out goes to
+  // `dropped`, so that who calls says when it is freed.
+  void add(const std::vector<Changes>& transactions, std::vector<Changes>& dropped);
   // Forgets everything: what comes next is after `start`.
   void start_again(Revision start);
   // Whole transactions after `after`, up to `last`, until there are `limit` changes or more;
@@ -28,9 +28,8 @@ class ChangeWindow {
   [[nodiscard]] Revision start() const;
 
  private:
-  using Entry = std::shared_ptr<const std::vector<Change>>;
   struct State {
-    std::deque<Entry> entries;
+    std::deque<Changes> entries;
     size_t changes = 0;
     Revision start = 0;
   };

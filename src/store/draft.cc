@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "model/pack.h"
 #include "model/registry.h"
+#include "model/row.h"
 #include "store/sealed_fields.h"
 
 namespace frameworks {
@@ -71,11 +72,12 @@ Draft::Touched& Draft::touch(const ResourceKey& key, const Resource* current) {
   }
   if (touched == nullptr) {
     if (!places_.empty()) places_.emplace(key, touched_.size());
-    touched = &touched_.emplace_back(Touched{key, current == nullptr ? Resource() : *current, 0});
+    touched = &touched_.emplace_back(Touched{key, current == nullptr ? Resource() : *current});
     if (touched_.size() == kFew)
       for (size_t i = 0; i < kFew; ++i) places_.emplace(touched_[i].key, i);
   }
   ++touched->writes;
+  touched->after = {};
   touched->after_bytes.clear();
   ++writes_;
   return *touched;
@@ -83,7 +85,9 @@ Draft::Touched& Draft::touch(const ResourceKey& key, const Resource* current) {
 
 void Draft::put(Resource resource) {
   const Kind& kind = resource.kind();
-  const Resource* current = working_.find(kind, resource.metadata().tenant(), resource.name());
+  const Snapshot::Place place =
+      working_.place(kind, resource.metadata().tenant(), resource.name());
+  const Resource* current = place.row == nullptr ? nullptr : &place.row->resource();
   const ResourceKey key = resource.key();
   const std::shared_ptr<Message> message = take_message(std::move(resource));
   if (seal_ != nullptr && has_sealed_fields(kind))
@@ -93,7 +97,8 @@ void Draft::put(Resource resource) {
   std::string now;
   if (current != nullptr) {
     keep_store_fields(current->metadata(), metadata);
-    was = deterministic_bytes(current->message());
+    was = place.row->has_exact_bytes() ? std::string(place.row->bytes())
+                                       : deterministic_bytes(current->message());
     now = deterministic_bytes(*message);
     if (was == now) return;
   }
@@ -116,11 +121,12 @@ void Draft::put(Resource resource) {
   *metadata.mutable_update_time() = timestamp(time_);
   if (metadata.has_delete_time() && metadata.finalizers().empty()) {
     working_.remove(key);
-  } else {
-    touched.after_bytes =
-        now.empty() ? deterministic_bytes(*message) : with_metadata(now, metadata);
-    working_.put(Resource(kind, message));
+    return;
   }
+  touched.after = Resource(kind, message);
+  touched.after_bytes =
+      now.empty() ? deterministic_bytes(*message) : with_metadata(now, metadata);
+  working_.put(touched.after, touched.after_bytes, place);
 }
 
 void Draft::remove(const ResourceKey& asked) {
@@ -134,13 +140,14 @@ void Draft::remove(const ResourceKey& asked) {
     return;
   }
   if (was.has_delete_time()) return;
-  touch(key, current);
+  Touched& touched = touch(key, current);
   std::unique_ptr<Message> message = copy(current->message());
   pb::Metadata& metadata = current->kind().mutable_metadata(*message);
   *metadata.mutable_delete_time() = timestamp(time_);
   *metadata.mutable_update_time() = timestamp(time_);
   metadata.set_revision(working_.revision() + 1);
-  working_.put(Resource(current->kind(), std::move(message)));
+  touched.after = Resource(current->kind(), std::move(message));
+  working_.put(touched.after);
 }
 
 std::vector<ResourceKey> Draft::changed() const {
@@ -165,27 +172,24 @@ void Draft::replace(const ResourceKey& key, const Resource& with) {
   }
 }
 
-std::vector<Change> Draft::finish(const Actor& actor) {
-  std::vector<Change> out;
-  out.reserve(touched_.size());
+void Draft::finish(const Actor& actor, std::vector<Change>& out) {
+  const size_t before = out.size();
   const Revision revision = working_.revision() + 1;
   for (Touched& touched : touched_) {
-    const Resource* now = working_.find(touched.key);
-    if (now == nullptr && !touched.before) continue;
-    if (touched.writes > 1 && now != nullptr && touched.before &&
-        touched.before.metadata().has_delete_time() == now->metadata().has_delete_time() &&
-        touched.before.metadata().uid() == now->metadata().uid() &&
-        same_content(touched.before, *now)) {
+    const Resource& now = touched.after;
+    if (!now && !touched.before) continue;
+    if (touched.writes > 1 && now && touched.before &&
+        touched.before.metadata().has_delete_time() == now.metadata().has_delete_time() &&
+        touched.before.metadata().uid() == now.metadata().uid() &&
+        same_content(touched.before, now)) {
       replace(touched.key, touched.before);  // there and back
       continue;
     }
-    Resource after = now == nullptr ? Resource() : *now;
     out.push_back({revision, time_, actor, std::move(touched.key), std::move(touched.before),
-                   std::move(after), std::move(touched.before_bytes),
+                   std::move(touched.after), std::move(touched.before_bytes),
                    std::move(touched.after_bytes)});
   }
-  if (!out.empty()) working_.set_revision(revision, time_);
-  return out;
+  if (out.size() != before) working_.set_revision(revision, time_);
 }
 
 void Draft::undo() {

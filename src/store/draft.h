@@ -29,9 +29,9 @@ class Draft final : public Transaction {
   std::vector<ResourceKey> changed() const override;
   Status derive() override;
 
-  // What is different now, with `actor`; the working snapshot gets the next revision when anything
-  // is. The draft is used up.
-  std::vector<Change> finish(const Actor& actor);
+  // Adds what is different now to `out`, with `actor`; the working snapshot gets the next revision
+  // when anything is. The draft is used up.
+  void finish(const Actor& actor, std::vector<Change>& out);
   // Takes all writes back. The draft is used up.
   void undo();
 
@@ -39,6 +39,7 @@ class Draft final : public Transaction {
   struct Touched {
     ResourceKey key;
     Resource before;
+    Resource after{};
     int writes = 0;
     std::string before_bytes{};  // deterministic_bytes(), where they were made
     std::string after_bytes{};

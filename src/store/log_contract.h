@@ -36,7 +36,7 @@ inline Change tenant_change(Revision revision, const std::string& name, const st
 }
 
 // "3:a=pro 4:a deleted": what changes say, for comparison.
-inline std::string text_of(const std::vector<Change>& changes) {
+inline std::string text_of(std::span<const Change> changes) {
   std::string out;
   for (const Change& change : changes) {
     out += (out.empty() ? "" : " ") + std::to_string(change.revision) + ":" + change.key.name;

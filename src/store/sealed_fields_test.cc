@@ -76,7 +76,7 @@ TEST_F(SealedFields, AreSealedInTheSnapshotInChangesAndInTheFiles) {
   const Committed written = put(secret("db", "password", value));
   EXPECT_TRUE(is_sealed(kept("db", "password")));
   EXPECT_EQ(opened("db", "password"), value);
-  EXPECT_EQ(written.changes.at(0).after.message().SerializeAsString().find(value),
+  EXPECT_EQ(written.changes[0].after.message().SerializeAsString().find(value),
             std::string::npos);
   // The name is there, so that the search is known to find what is there.
   EXPECT_FALSE(files_with("password").empty());
@@ -135,7 +135,7 @@ TEST_F(SealedFields, ADryRunSealsToo) {
       nullptr);
   ASSERT_TRUE(planned);
   EXPECT_TRUE(
-      is_sealed(planned->changes.at(0).after.as<pb::Secret>().spec().data().at("password")));
+      is_sealed(planned->changes[0].after.as<pb::Secret>().spec().data().at("password")));
 }
 
 TEST_F(SealedFields, EmptyValuesAndOtherKindsAreLeftAlone) {

@@ -104,11 +104,13 @@ class StoreImpl final : public Store {
   Work take(const std::stop_token& stop);
   void fall_behind();
   void commit(std::vector<Pending> batch);
-  Status try_commit(const std::vector<Pending>& batch, std::vector<Result<Committed>>& results);
-  Result<Committed> apply(const Pending& pending, Snapshot& working, WallTime time) const;
+  Status try_commit(const std::vector<Pending>& batch, std::vector<Result<Committed>>& results,
+                    std::vector<Changes>& dropped);
+  Status apply(const Pending& pending, Snapshot& working, WallTime time,
+               std::vector<Change>& out) const;
   Status catch_up();
   static void take_in(std::vector<Change> changes, Snapshot& working,
-                      std::vector<std::vector<Change>>& out);
+                      std::vector<Changes>& out);
   Status start_again();
   void note_health(const Status& appended);
   void publish(Snapshot snapshot);
@@ -215,83 +217,84 @@ void StoreImpl::write_loop(const std::stop_token& stop) {
   }
 }
 
-Result<Committed> StoreImpl::apply(const Pending& pending, Snapshot& working, WallTime time) const {
+Status StoreImpl::apply(const Pending& pending, Snapshot& working, WallTime time,
+                        std::vector<Change>& out) const {
   Draft draft(working, time, options_.seal.get(), derive_);
   Status status = pending.edit(draft);
   if (status) status = draft.derive();
-  if (!status) {
+  if (status) {
+    draft.finish(pending.actor, out);
+  } else {
     draft.undo();
-    return std::move(status.error());
   }
-  std::vector<Change> changes = draft.finish(pending.actor);
-  return Committed{working.revision(), std::move(changes)};
+  return status;
 }
 
 // Runs the batch upon what is published, appends and publishes it. kAborted: that was not the
-// newest, and nothing has happened.
+// newest, and nothing has happened. `dropped` gets what the window let go of.
 Status StoreImpl::try_commit(const std::vector<Pending>& batch,
-                             std::vector<Result<Committed>>& results) {
+                             std::vector<Result<Committed>>& results,
+                             std::vector<Changes>& dropped) {
   Snapshot working = *published_.load();
   const Revision before = working.revision();
   const WallTime time = next_time(working);
-  std::vector<Change> changes;
+  const auto changes = std::make_shared<std::vector<Change>>();
   std::vector<size_t> ends;  // in `changes`, of what each edit did
   results.clear();
   results.reserve(batch.size());
-  changes.reserve(batch.size());
+  changes->reserve(batch.size());
   ends.reserve(batch.size());
   for (const Pending& pending : batch) {
-    Result<Committed> result = apply(pending, working, time);
-    if (result) {
-      std::move(result->changes.begin(), result->changes.end(), std::back_inserter(changes));
-      result->changes.clear();
-    }
-    results.push_back(std::move(result));
-    ends.push_back(changes.size());
+    Status status = apply(pending, working, time, *changes);
+    results.push_back(status ? Result<Committed>(Committed{working.revision(), {}})
+                             : Result<Committed>(std::move(status.error())));
+    ends.push_back(changes->size());
   }
-  if (changes.empty()) {
+  if (changes->empty()) {
     // What found nothing to write must have looked at the newest, too.
     if (shared_ == nullptr) return {};
     RETURN_IF_ERROR(catch_up());
     return revision() == before ? Status() : Error(Code::kAborted, "other servers wrote");
   }
   AuditHead head = head_;
-  Status appended = log_->append(changes, chain(changes, head));
+  Status appended = log_->append(*changes, chain(*changes, head));
   if (!appended && appended.error().code() == Code::kAborted) return appended;
   uncertain_ = !appended;
   note_health(appended);
   if (!appended) return appended;
   head_ = std::move(head);
   size_t bytes = 0;
-  auto from = changes.begin();
-  for (size_t i = 0; i < results.size(); ++i) {
-    const auto end = changes.begin() + static_cast<std::ptrdiff_t>(ends[i]);
-    if (from == end) continue;
-    for (auto change = from; change != end; ++change) {
-      bytes += change->after_bytes.size();
-      change->before_bytes = {};
-      change->after_bytes = {};
-    }
-    results[i]->changes.assign(from, end);
-    window_.add({std::make_move_iterator(from), std::make_move_iterator(end)});
-    from = end;
+  for (Change& change : *changes) {
+    bytes += change.after_bytes.size();
+    change.before_bytes = {};
+    change.after_bytes = {};
   }
+  std::vector<Changes> transactions;
+  transactions.reserve(results.size());
+  for (size_t i = 0, from = 0; i < results.size(); from = ends[i++]) {
+    if (from == ends[i]) continue;
+    transactions.emplace_back(changes, from, ends[i]);
+    results[i]->changes = transactions.back();
+  }
+  window_.add(transactions, dropped);
   publish(std::move(working));
   pokes_.poke();
   std::lock_guard lock(upkeep_mutex_);
-  written_ += changes.size();
+  written_ += changes->size();
   written_bytes_ += bytes;
   if (is_compaction_due()) upkeep_due_.notify_one();
   return {};
 }
 
 void StoreImpl::commit(std::vector<Pending> batch) {
-  // What only the snapshot of before holds is freed after the answers: next edits come meanwhile.
+  // What only the snapshot of before holds, and what is too old for the window, is freed after the
+  // answers: next edits come meanwhile.
   const SnapshotPtr before = published_.load();
+  std::vector<Changes> dropped;
   std::vector<Result<Committed>> results;
   Status status = uncertain_ ? catch_up() : Status();
   for (int tries = 1; status; ++tries) {
-    status = try_commit(batch, results);
+    status = try_commit(batch, results, dropped);
     if (status || status.error().code() != Code::kAborted || tries == kTries) break;
     // Another server was first: the edits run again on what it left, and then it has to wait.
     if (shared_ != nullptr) status = shared_->take_turn();
@@ -316,7 +319,7 @@ void StoreImpl::note_health(const Status& appended) {
 Status StoreImpl::catch_up() {
   Snapshot working = *published_.load();
   const Revision before = working.revision();
-  std::vector<std::vector<Change>> transactions;
+  std::vector<Changes> transactions;
   while (true) {
     auto changes = log_->read(working.revision(), kCatchUp);
     if (!changes && changes.error().code() == Code::kOutOfRange) return start_again();
@@ -333,7 +336,8 @@ Status StoreImpl::catch_up() {
   uncertain_ = false;
   if (working.revision() == before) return {};
   // Only now: what failed half-way will be read again, and must not be told twice.
-  for (auto& transaction : transactions) window_.add(std::move(transaction));
+  std::vector<Changes> dropped;
+  window_.add(transactions, dropped);
   publish(std::move(working));
   pokes_.poke();
   return {};
@@ -341,7 +345,7 @@ Status StoreImpl::catch_up() {
 
 // Puts changes of the log into the working snapshot and, with Change::before, into `out`.
 void StoreImpl::take_in(std::vector<Change> changes, Snapshot& working,
-                        std::vector<std::vector<Change>>& out) {
+                        std::vector<Changes>& out) {
   std::vector<Change> transaction;
   for (size_t i = 0; i < changes.size(); ++i) {
     Change& change = changes[i];
@@ -357,7 +361,7 @@ void StoreImpl::take_in(std::vector<Change> changes, Snapshot& working,
     transaction.push_back(std::move(change));
     if (!is_last) continue;
     working.set_revision(revision, time);
-    out.push_back(std::exchange(transaction, {}));
+    out.emplace_back(std::exchange(transaction, {}));
   }
 }
 
@@ -423,10 +427,10 @@ void StoreImpl::upkeep_loop(const std::stop_token& stop) {
 Result<Committed> StoreImpl::dry_run(const Edit& edit, Snapshot* after) const {
   const SnapshotPtr base = snapshot();
   Snapshot working = *base;
-  ASSIGN_OR_RETURN(Committed committed, apply({"", edit, nullptr}, working, next_time(working)));
-  committed.revision = base->revision();
+  std::vector<Change> changes;
+  RETURN_IF_ERROR(apply({"", edit, nullptr}, working, next_time(working), changes));
   if (after != nullptr) *after = std::move(working);
-  return committed;
+  return Committed{base->revision(), std::move(changes)};
 }
 
 Result<std::vector<Change>> StoreImpl::changes_after(Revision after, size_t limit) {

@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "base/seal.h"
 #include "model/snapshot.h"
-#include "store/log.h"
+#include "store/changes.h"
 
 namespace frameworks {
 
@@ -55,7 +55,7 @@ using Edit = std::function<Status(Transaction&)>;
 
 struct Committed {
   Revision revision = 0;  // unchanged when the edit wrote nothing
-  std::vector<Change> changes;
+  Changes changes;
 };
 
 // A watcher's place in the stream of changes. Threadsafe towards the store, not for two callers.

@@ -46,7 +46,8 @@ Result<Committed> SteppedStore::apply(const Actor& actor, const Edit& edit,
     draft.undo();
     return std::move(status.error());
   }
-  std::vector<Change> changes = draft.finish(actor);
+  std::vector<Change> changes;
+  draft.finish(actor, changes);
   return Committed{working.revision(), std::move(changes)};
 }
 
@@ -59,11 +60,15 @@ void SteppedStore::settle() {
   if (waiting_.empty()) return;
   const auto group = std::exchange(waiting_, {});
   std::vector<Result<Committed>> results;
+  std::vector<Changes> transactions;
+  std::vector<Changes> dropped;
   Snapshot working = *published_;
   for (const Waiting& each : group) {
     results.push_back(apply(each.actor, each.edit, working));
-    if (results.back() && !results.back()->changes.empty()) window_->add(results.back()->changes);
+    if (results.back() && !results.back()->changes.empty())
+      transactions.push_back(results.back()->changes);
   }
+  window_->add(transactions, dropped);
   publish(std::move(working));
   for (size_t i = 0; i < group.size(); ++i) group[i].done(std::move(results[i]));
 }
