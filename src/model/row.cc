@@ -59,9 +59,8 @@ RowRef Row::of(Resource resource, std::string_view bytes, RowKeyRef key) {
   return RowRef(row);
 }
 
-RowRef Row::packed(const Kind& kind, std::string_view tenant, std::string_view name,
-                   std::string_view bytes) {
-  return RowRef(make(kind, RowKey::of(tenant, name), bytes, false));
+RowRef Row::packed(const Kind& kind, std::string_view bytes, RowKeyRef key) {
+  return RowRef(make(kind, std::move(key), bytes, false));
 }
 
 Row::~Row() {

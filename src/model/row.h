@@ -79,8 +79,7 @@ class Row {
   // resource; empty: make one.
   static RowRef of(Resource resource, std::string_view bytes, RowKeyRef key = {});
   // `bytes` are a serialized message of the kind, known to parse.
-  static RowRef packed(const Kind& kind, std::string_view tenant, std::string_view name,
-                       std::string_view bytes);
+  static RowRef packed(const Kind& kind, std::string_view bytes, RowKeyRef key);
   static void destroy(const Row* row);
 
   Row(const Row&) = delete;

@@ -74,17 +74,15 @@ std::vector<uint64_t> Snapshot::index_hashes(const Kind& kind, const Message& me
   return out;
 }
 
-Snapshot::Place Snapshot::place(const Kind& kind, std::string_view tenant,
-                                std::string_view name) const {
+const Row* Snapshot::row(const Kind& kind, std::string_view tenant, std::string_view name) const {
   const JoinedKey key(tenant, name);
-  const uint64_t hash = keyed_hash(key.view());
-  return {hash, tables_[table_of(kind)].rows.find(hash, key.view())};
+  return tables_[table_of(kind)].rows.find(keyed_hash(key.view()), key.view());
 }
 
 const Resource* Snapshot::find(const Kind& kind, std::string_view tenant,
                                std::string_view name) const {
-  const Row* row = place(kind, tenant, name).row;
-  return row == nullptr ? nullptr : &row->resource();
+  const Row* found = row(kind, tenant, name);
+  return found == nullptr ? nullptr : &found->resource();
 }
 
 const Resource* Snapshot::find(const ResourceKey& key) const {
@@ -93,8 +91,8 @@ const Resource* Snapshot::find(const ResourceKey& key) const {
 }
 
 Resource Snapshot::peek(const Kind& kind, std::string_view tenant, std::string_view name) const {
-  const Row* row = place(kind, tenant, name).row;
-  return row == nullptr ? Resource() : row->peek();
+  const Row* found = row(kind, tenant, name);
+  return found == nullptr ? Resource() : found->peek();
 }
 
 std::vector<Resource> Snapshot::list(const Kind& kind) const {
@@ -132,37 +130,45 @@ void Snapshot::scan_by(const Kind& kind, std::string_view index, std::string_vie
 
 void Snapshot::put(Resource resource) {
   const pb::Metadata& metadata = resource.metadata();
-  const Place at = place(resource.kind(), metadata.tenant(), metadata.name());
+  const Row* old = row(resource.kind(), metadata.tenant(), metadata.name());
   const std::string bytes = deterministic_bytes(resource.message());
-  put(std::move(resource), bytes, at);
+  put(std::move(resource), bytes, old);
+}
+
+void Snapshot::put(Resource resource, std::string_view bytes, const Row* old) {
+  put_row(resource, old, Row::of(resource, bytes, old == nullptr ? RowKeyRef() : old->row_key()));
+}
+
+void Snapshot::put_packed(const Resource& resource, std::string_view bytes) {
+  const pb::Metadata& metadata = resource.metadata();
+  const Row* old = row(resource.kind(), metadata.tenant(), metadata.name());
+  RowKeyRef key =
+      old == nullptr ? RowKey::of(metadata.tenant(), metadata.name()) : old->row_key();
+  put_row(resource, old, Row::packed(resource.kind(), bytes, std::move(key)));
 }
 
 // A new version of what is there changes one tree, unless it is found under other values now.
-void Snapshot::put(Resource resource, std::string_view bytes, const Place& place) {
+void Snapshot::put_row(const Resource& resource, const Row* old, RowRef row) {
   const Kind& kind = resource.kind();
   KindTable& table = tables_[table_of(kind)];
+  const RowKeyRef& key = row->row_key();
   std::vector<uint64_t> was;
   std::vector<uint64_t> now;
-  RowKeyRef key;
-  if (place.row != nullptr) {
-    key = place.row->row_key();
-    const Resource old = place.row->peek();
-    if (kind.index && kind.index(old.message()) != kind.index(resource.message())) {
-      was = index_hashes(kind, old.message());
+  if (old == nullptr) {
+    table.order.put(KindTable::kOrder, key);
+    now = index_hashes(kind, resource.message());
+  } else if (kind.index) {
+    const Resource before = old->peek();
+    if (kind.index(before.message()) != kind.index(resource.message())) {
+      was = index_hashes(kind, before.message());
       now = index_hashes(kind, resource.message());
     }
-  } else {
-    now = index_hashes(kind, resource.message());
   }
-  const bool is_new = !key;
-  RowRef row = Row::of(std::move(resource), bytes, std::move(key));
-  const RowKeyRef& shared = row->row_key();
-  if (is_new) table.order.put(KindTable::kOrder, shared);
   for (const uint64_t each : was)
-    if (!std::binary_search(now.begin(), now.end(), each)) table.index.erase(each, shared->key());
+    if (!std::binary_search(now.begin(), now.end(), each)) table.index.erase(each, key->key());
   for (const uint64_t each : now)
-    if (!std::binary_search(was.begin(), was.end(), each)) table.index.put(each, shared);
-  table.rows.put(place.hash, std::move(row));
+    if (!std::binary_search(was.begin(), was.end(), each)) table.index.put(each, key);
+  table.rows.put(key->hash(), std::move(row));
 }
 
 void Snapshot::remove(const ResourceKey& key) {

@@ -24,6 +24,8 @@ namespace frameworks {
 
 using Revision = int64_t;
 class Row;
+template <typename T>
+class Ref;
 
 class Snapshot {
  public:
@@ -83,17 +85,18 @@ class Snapshot {
   [[nodiscard]] Resource peek(const Kind& kind, std::string_view tenant,
                               std::string_view name) const;
 
-  // Where a resource is, or would be. Good until the snapshot is changed.
-  struct Place {
-    uint64_t hash = 0;
-    const Row* row = nullptr;  // row.h; null: it is not there
-  };
-  [[nodiscard]] Place place(const Kind& kind, std::string_view tenant, std::string_view name) const;
+  // The resource with the bytes of its message (row.h), for who writes its next version; null when
+  // there is none.
+  [[nodiscard]] const Row* row(const Kind& kind, std::string_view tenant,
+                               std::string_view name) const;
 
   // For the owner of an unpublished copy.
   void put(Resource resource);
-  // The same for who has the place, and the deterministic_bytes() of the message, at hand.
-  void put(Resource resource, std::string_view bytes, const Place& place);
+  // The same for who has the deterministic_bytes() of the message at hand, and what row() says.
+  void put(Resource resource, std::string_view bytes, const Row* old);
+  // From disk, where `bytes` say what `resource` does; the message is not kept, as nobody has asked
+  // for it.
+  void put_packed(const Resource& resource, std::string_view bytes);
   void remove(const ResourceKey& key);
   void set_revision(Revision revision, WallTime time) {
     revision_ = revision;
@@ -128,6 +131,7 @@ class Snapshot {
     for (const Resource& resource : resources) out.push_back(resource.share<T>());
     return out;
   }
+  void put_row(const Resource& resource, const Row* old, Ref<const Row> row);
   static size_t table_of(const Kind& kind);
   static uint64_t index_hash(std::string_view index, std::string_view value);
   static std::vector<uint64_t> index_hashes(const Kind& kind, const Message& message);

@@ -85,9 +85,8 @@ Draft::Touched& Draft::touch(const ResourceKey& key, const Resource* current) {
 
 void Draft::put(Resource resource) {
   const Kind& kind = resource.kind();
-  const Snapshot::Place place =
-      working_.place(kind, resource.metadata().tenant(), resource.name());
-  const Resource* current = place.row == nullptr ? nullptr : &place.row->resource();
+  const Row* row = working_.row(kind, resource.metadata().tenant(), resource.name());
+  const Resource* current = row == nullptr ? nullptr : &row->resource();
   const ResourceKey key = resource.key();
   const std::shared_ptr<Message> message = take_message(std::move(resource));
   if (seal_ != nullptr && has_sealed_fields(kind))
@@ -97,8 +96,8 @@ void Draft::put(Resource resource) {
   std::string now;
   if (current != nullptr) {
     keep_store_fields(current->metadata(), metadata);
-    was = place.row->has_exact_bytes() ? std::string(place.row->bytes())
-                                       : deterministic_bytes(current->message());
+    was = row->has_exact_bytes() ? std::string(row->bytes())
+                                 : deterministic_bytes(current->message());
     now = deterministic_bytes(*message);
     if (was == now) return;
   }
@@ -126,7 +125,7 @@ void Draft::put(Resource resource) {
   touched.after = Resource(kind, message);
   touched.after_bytes =
       now.empty() ? deterministic_bytes(*message) : with_metadata(now, metadata);
-  working_.put(touched.after, touched.after_bytes, place);
+  working_.put(touched.after, touched.after_bytes, row);
 }
 
 void Draft::remove(const ResourceKey& asked) {

@@ -112,7 +112,7 @@ Result<Snapshot> SqliteLog::load() {
                                  newest_ = change.revision;
                                  time = entry.time_us;
                                  if (change.after) {
-                                   snapshot.put(std::move(change.after));
+                                   snapshot.put_packed(change.after, entry.message);
                                  } else {
                                    snapshot.remove(change.key);
                                  }

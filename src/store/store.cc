@@ -32,7 +32,7 @@ constexpr size_t kCatchUp = 256;
 constexpr int kTries = 20;
 // Bytes of messages after which the current table is brought up to date in any case: a start
 // replays what is newer.
-constexpr size_t kCompactBytes = size_t{64} << 20;
+constexpr size_t kCompactBytes = size_t{256} << 20;
 // How often the parsed messages are counted.
 constexpr auto kTrimCheck = std::chrono::milliseconds(200);
 

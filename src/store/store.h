@@ -76,7 +76,7 @@ class Store {
     // Revisions that the log keeps for watchers that come back.
     Revision retain = 100'000;
     // The current table of the log is brought up to date each time this many changes were written.
-    size_t compact_every = 65'536;
+    size_t compact_every = 262'144;
     // Parsed messages that the process keeps; when there are more, all become bytes again and are
     // parsed when they are asked for.
     int64_t messages = 400'000;
