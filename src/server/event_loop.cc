@@ -18,6 +18,10 @@ constexpr size_t kScratch = 64 << 10;
 constexpr std::chrono::milliseconds kTick{200};
 constexpr int kMaxAccepts = 64;  // before others have their turn
 constexpr int kMaxThreads = 16;
+// Rooms for answers that are kept, and how large one may be.
+constexpr size_t kRooms = 64;
+constexpr size_t kLeastRoom = 256;
+constexpr size_t kMostRoom = 64 << 10;
 
 // Addresses that no handler has.
 char wake_mark = 0;
@@ -113,6 +117,19 @@ std::string_view EventLoop::date() {
     date_.assign(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts));
   }
   return date_;
+}
+
+void EventLoop::lend(std::string& text) {
+  if (rooms_.empty() || text.capacity() >= kLeastRoom) return;
+  text = std::move(rooms_.back());
+  rooms_.pop_back();
+}
+
+void EventLoop::take_back(std::string& text) {
+  std::string room = std::exchange(text, {});
+  if (room.capacity() < kLeastRoom || room.capacity() > kMostRoom || rooms_.size() == kRooms) return;
+  room.clear();
+  rooms_.push_back(std::move(room));
 }
 
 void EventLoop::run_tasks() {

@@ -66,6 +66,10 @@ class EventLoop {
   [[nodiscard]] std::string_view date();
   // For bytes that are read and used up within one event.
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
+  // Room for an answer, from the loop's thread: what connections use one after the other stays near
+  // the processor. `text` is empty; lend() may find nothing, take_back() empties it in any case.
+  void lend(std::string& text);
+  void take_back(std::string& text);
 
  private:
   void run();
@@ -80,6 +84,7 @@ class EventLoop {
   std::vector<std::shared_ptr<Handler>> removed_;  // until the batch of events is done
   std::vector<Handler*> turn_;
   std::vector<char> scratch_;
+  std::vector<std::string> rooms_;  // that can be lent
   MonoTime now_{};
   MonoTime ticked_{};
   MonoTime dated_{};

@@ -99,7 +99,7 @@ bool RestConnection::flush() {
     sent_ += static_cast<size_t>(count);
   }
   sent_ = 0;
-  let_go(out_, kGather);
+  loop_.take_back(out_);
   silent_since_ = loop_.now();
   switch (state_) {
     case State::kEnding:
@@ -300,7 +300,7 @@ void RestConnection::dispatch(const HttpHead& head, std::string_view body) {
   Exchange exchange;
   exchange.route = match.route;
   exchange.head_only = head.method == "HEAD";
-  exchange.began = system_clock().mono();
+  exchange.began = loop_.now();  // when its bytes were seen
   match.route->calls->begin();
   if (admitted_ != nullptr) {
     exchange.caller = std::exchange(admitted_, nullptr);
@@ -405,6 +405,7 @@ void RestConnection::send_ready(const Exchange& exchange, const ReadyAnswer& rea
   size_t size = 0;
   for (const Piece& piece : ready.json) size += piece->size();
   exchange.route->calls->end(0, system_clock().mono() - exchange.began, size);
+  if (out_.empty()) loop_.lend(out_);
   write_head(answer, size, loop_.date(), keep_alive_, out_);
   if (!exchange.head_only)
     for (const Piece& piece : ready.json) out_ += *piece;
@@ -419,6 +420,7 @@ void RestConnection::finish(const Exchange& exchange, const RestAnswer& answer) 
 
 void RestConnection::send(const RestAnswer& answer, bool head_only) {
   if (state_ == State::kClosed) return;
+  if (out_.empty()) loop_.lend(out_);
   write_answer(answer, loop_.date(), keep_alive_, head_only, out_);
   state_ = keep_alive_ ? State::kReading : State::kEnding;
 }

@@ -6,6 +6,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -126,13 +128,15 @@ ssize_t Socket::tls_result(int result) {
   }
 }
 
+// The system's own calls: the library's are places where a thread may be cancelled, which takes an
+// atomic exchange before and after. No thread here ever is.
 ssize_t Socket::read(char* into, size_t size) {
   // What others left in this thread's queue of errors would be taken for this connection's.
   if (ssl_ != nullptr) ERR_clear_error();
   if (ssl_ != nullptr)
     return tls_result(SSL_read(ssl_, into, static_cast<int>(std::min<size_t>(size, INT_MAX))));
   while (true) {
-    const ssize_t count = ::recv(fd_.get(), into, size, 0);
+    const ssize_t count = syscall(SYS_recvfrom, fd_.get(), into, size, 0, nullptr, nullptr);
     short_read_ = count < static_cast<ssize_t>(size);
     if (count > 0) return count;
     if (count < 0 && errno == EINTR) continue;
@@ -150,7 +154,8 @@ ssize_t Socket::write(std::string_view bytes) {
     return tls_result(
         SSL_write(ssl_, bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), INT_MAX))));
   while (true) {
-    const ssize_t count = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t count = syscall(SYS_sendto, fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL,
+                                  nullptr, 0);
     if (count >= 0) return count;
     if (errno == EINTR) continue;
     return errno == EAGAIN || errno == EWOULDBLOCK ? kWait : kGone;
