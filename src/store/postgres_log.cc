@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "model/pack.h"
 #include "model/snapshot_loader.h"
 #include "store/log.h"
 #include "store/postgres_compaction.h"
@@ -202,7 +203,7 @@ Result<Snapshot> PostgresLog::load(Postgres& connection) {
     if (changes.empty()) return Error(Code::kDataLoss, "database: changes are missing");
     for (Change& change : changes) {
       if (change.after) {
-        snapshot.put(std::move(change.after));
+        snapshot.put_packed(change.after, deterministic_bytes(change.after.message()));
       } else {
         snapshot.remove(change.key);
       }
