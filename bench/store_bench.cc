@@ -232,10 +232,9 @@ double store_writes_per_second(Store& store, int count, int in_flight, int versi
                  },
                  [&](const Result<Committed>& done) {
                    CHECK(done.has_value() && done->changes.size() == 1);
-                   const int left = --flying;
-                   if (left != in_flight / 2 && left != 0) return;
                    std::lock_guard lock(mutex);
-                   changed.notify_one();
+                   const int left = --flying;
+                   if (left == in_flight / 2 || left == 0) changed.notify_one();
                  });
            }
            wait_for(0);

@@ -52,6 +52,15 @@ class ApiFixture : public ::testing::Test {
     return test_channel(grpc_->port(), authority_.certificate_pem(), request->key_pem, issued->pem);
   }
 
+  // Asks Fleet/Get for a node, as a viewer.
+  grpc::Status get_node(const std::string& name) {
+    pb::GetRequest request;
+    request.set_kind("node");
+    request.set_name(name);
+    pb::GetResponse response;
+    return unary_call(*channel_, "frameworks.v1.Fleet/Get", kViewerToken, request, response);
+  }
+
   TemporaryDirectory directory_;
   Authority authority_;
   Authentication authentication_;

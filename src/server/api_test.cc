@@ -126,12 +126,7 @@ TEST_F(ApiFixture, TellsHandlersWhereACallComesFrom) {
         return {};
       });
   serve();
-  pb::GetRequest request;
-  request.set_kind("node");
-  request.set_name("n");
-  pb::GetResponse response;
-  const auto status =
-      unary_call(*channel_, "frameworks.v1.Fleet/Get", kViewerToken, request, response);
+  const auto status = get_node("n");
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(source, "grpc 127.0.0.1");
 }
@@ -191,12 +186,7 @@ TEST_F(ApiFixture, TellsAsManyViolationsAsAnyClientTakes) {
       });
   serve();
   for (const char* name : {"many", "long"}) {
-    pb::GetRequest request;
-    request.set_kind("node");
-    request.set_name(name);
-    pb::GetResponse response;
-    const auto status =
-        unary_call(*channel_, "frameworks.v1.Fleet/Get", kViewerToken, request, response);
+    const auto status = get_node(name);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
     pb::Violations violations;
     ASSERT_TRUE(violations.ParseFromString(status.error_details()));

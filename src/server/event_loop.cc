@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <ctime>
+#include <utility>
 
 #include "base/error.h"
 
@@ -18,10 +19,10 @@ constexpr size_t kScratch = 64 << 10;
 constexpr std::chrono::milliseconds kTick{200};
 constexpr int kMaxAccepts = 64;  // before others have their turn
 constexpr int kMaxThreads = 16;
-// Rooms for answers that are kept, and how large one may be.
-constexpr size_t kRooms = 64;
-constexpr size_t kLeastRoom = 256;
-constexpr size_t kMostRoom = 64 << 10;
+// Buffers that are kept, and of what size.
+constexpr size_t kBuffers = 64;
+constexpr size_t kLeastBuffer = 256;
+constexpr size_t kMostBuffer = 64 << 10;
 
 // Addresses that no handler has.
 char wake_mark = 0;
@@ -119,17 +120,18 @@ std::string_view EventLoop::date() {
   return date_;
 }
 
-void EventLoop::lend(std::string& text) {
-  if (rooms_.empty() || text.capacity() >= kLeastRoom) return;
-  text = std::move(rooms_.back());
-  rooms_.pop_back();
+void EventLoop::lend_buffer(std::string& text) {
+  if (buffers_.empty() || text.capacity() >= kLeastBuffer) return;
+  text = std::move(buffers_.back());
+  buffers_.pop_back();
 }
 
-void EventLoop::take_back(std::string& text) {
-  std::string room = std::exchange(text, {});
-  if (room.capacity() < kLeastRoom || room.capacity() > kMostRoom || rooms_.size() == kRooms) return;
-  room.clear();
-  rooms_.push_back(std::move(room));
+void EventLoop::return_buffer(std::string& text) {
+  std::string buffer = std::exchange(text, {});
+  const size_t size = buffer.capacity();
+  if (size < kLeastBuffer || size > kMostBuffer || buffers_.size() == kBuffers) return;
+  buffer.clear();
+  buffers_.push_back(std::move(buffer));
 }
 
 void EventLoop::run_tasks() {

@@ -66,10 +66,11 @@ class EventLoop {
   [[nodiscard]] std::string_view date();
   // For bytes that are read and used up within one event.
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
-  // Room for an answer, from the loop's thread: what connections use one after the other stays near
-  // the processor. `text` is empty; lend() may find nothing, take_back() empties it in any case.
-  void lend(std::string& text);
-  void take_back(std::string& text);
+  // Buffers for what is sent, on the loop's thread: those that connections use one after the other
+  // stay near the processor. Gives the empty `text` one, where there is one.
+  void lend_buffer(std::string& text);
+  // Empties `text`, and keeps its memory for the next connection.
+  void return_buffer(std::string& text);
 
  private:
   void run();
@@ -84,7 +85,7 @@ class EventLoop {
   std::vector<std::shared_ptr<Handler>> removed_;  // until the batch of events is done
   std::vector<Handler*> turn_;
   std::vector<char> scratch_;
-  std::vector<std::string> rooms_;  // that can be lent
+  std::vector<std::string> buffers_;  // that can be lent
   MonoTime now_{};
   MonoTime ticked_{};
   MonoTime dated_{};

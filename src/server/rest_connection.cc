@@ -99,7 +99,7 @@ bool RestConnection::flush() {
     sent_ += static_cast<size_t>(count);
   }
   sent_ = 0;
-  loop_.take_back(out_);
+  loop_.return_buffer(out_);
   silent_since_ = loop_.now();
   switch (state_) {
     case State::kEnding:
@@ -405,7 +405,7 @@ void RestConnection::send_ready(const Exchange& exchange, const ReadyAnswer& rea
   size_t size = 0;
   for (const Piece& piece : ready.json) size += piece->size();
   exchange.route->calls->end(0, system_clock().mono() - exchange.began, size);
-  if (out_.empty()) loop_.lend(out_);
+  if (out_.empty()) loop_.lend_buffer(out_);
   write_head(answer, size, loop_.date(), keep_alive_, out_);
   if (!exchange.head_only)
     for (const Piece& piece : ready.json) out_ += *piece;
@@ -420,7 +420,7 @@ void RestConnection::finish(const Exchange& exchange, const RestAnswer& answer) 
 
 void RestConnection::send(const RestAnswer& answer, bool head_only) {
   if (state_ == State::kClosed) return;
-  if (out_.empty()) loop_.lend(out_);
+  if (out_.empty()) loop_.lend_buffer(out_);
   write_answer(answer, loop_.date(), keep_alive_, head_only, out_);
   state_ = keep_alive_ ? State::kReading : State::kEnding;
 }

@@ -42,6 +42,7 @@ void RestConnection::start_events(const ExchangePtr& exchange,
 // Called when nothing is left to send, so that a slow reader holds one batch at most.
 bool RestConnection::pump() {
   poked_.store(false);
+  loop_.lend_buffer(out_);
   while (state_ == State::kEvents && out_.size() < kGather) {
     std::unique_ptr<Message> message(watching_->route->method->response->New());
     auto state = events_->next(*message);
@@ -58,6 +59,7 @@ bool RestConnection::pump() {
       out_ += event_of(*watching_->route, *message);
     }
   }
+  if (out_.empty()) loop_.return_buffer(out_);
   event_bytes_ += out_.size();
   return !out_.empty();
 }

@@ -235,12 +235,7 @@ TEST_F(ApiFixture, AStreamThatIsNotReadIsLetGoAndItsConnectionGoesOn) {
   const auto cancelled = static_cast<size_t>(Code::kCancelled);
   // The caller takes what else comes on its connection: its library reads it while it calls.
   const auto get = [&] {
-    pb::GetRequest request;
-    request.set_kind("node");
-    request.set_name("n");
-    pb::GetResponse response;
-    const auto status =
-        unary_call(*channel_, "frameworks.v1.Fleet/Get", kViewerToken, request, response);
+    const auto status = get_node("n");
     EXPECT_TRUE(status.ok()) << status.error_code() << " " << status.error_message();
     return status.ok();
   };
