@@ -263,22 +263,32 @@ bool is_empty(const Message& message, const FieldDescriptor& field) {
 
 }  // namespace
 
-Delta delta(const Resource& before, const Resource& after) { return delta(before, {}, after, {}); }
-
-Delta delta(const Resource& before, std::string_view before_bytes, const Resource& after,
-            std::string_view after_bytes) {
+Delta delta(const Resource& before, const Resource& after) {
   CHECK(before || after);
-  const Kind& kind = before ? before.kind() : after.kind();
+  const auto bytes = [](const Resource& resource) -> std::optional<std::string> {
+    if (!resource) return std::nullopt;
+    return deterministic_bytes(resource.message());
+  };
+  const auto a = bytes(before);
+  const auto b = bytes(after);
+  return delta(before ? before.kind() : after.kind(), a, b);
+}
+
+Delta delta(const Kind& kind, std::optional<std::string_view> before,
+            std::optional<std::string_view> after) {
+  CHECK(before || after);
   if (!has_secrets(*kind.descriptor)) {
-    std::string a;
-    std::string b;
-    if (before && before_bytes.empty()) before_bytes = a = deterministic_bytes(before.message());
-    if (after && after_bytes.empty()) after_bytes = b = deterministic_bytes(after.message());
     auto taken = delta_of_bytes(
-        kind, {before_bytes, after_bytes, static_cast<bool>(before), static_cast<bool>(after)});
+        kind, {before.value_or(""), after.value_or(""), before.has_value(), after.has_value()});
     if (taken) return *std::move(taken);
   }
-  return delta_by_reflection(before, after);
+  const auto parse = [&](std::optional<std::string_view> bytes) {
+    if (!bytes) return Resource();
+    std::unique_ptr<Message> message = kind.make();
+    CHECK(message->ParseFromArray(bytes->data(), static_cast<int>(bytes->size())));
+    return Resource(kind, std::move(message));
+  };
+  return delta_by_reflection(parse(before), parse(after));
 }
 
 Delta delta_by_reflection(const Resource& before, const Resource& after) {

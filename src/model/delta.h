@@ -2,6 +2,7 @@
 // and have no secret in them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,9 +26,10 @@ inline constexpr size_t kDeltaStatusBytes = 1'024;
 
 // One of the two may be empty: created, deleted. Of what is deleted the status is left out.
 Delta delta(const Resource& before, const Resource& after);
-// The same for who has their deterministic_bytes(); those that are empty are made.
-Delta delta(const Resource& before, std::string_view before_bytes, const Resource& after,
-            std::string_view after_bytes);
+// The same of their deterministic_bytes(), where one may be nothing. Kinds with secrets and unknown
+// fields have to be parsed for it.
+Delta delta(const Kind& kind, std::optional<std::string_view> before,
+            std::optional<std::string_view> after);
 // The same, always the long way: for kinds with secrets, and for tests.
 Delta delta_by_reflection(const Resource& before, const Resource& after);
 

@@ -57,6 +57,12 @@ std::string_view field_bytes(std::string_view message, uint32_t field) {
   return {};
 }
 
+bool has_field(std::string_view message, uint32_t field) {
+  Fields fields(message);
+  while (fields.good() && fields.number() < field) fields.next();
+  return fields.has(field);
+}
+
 std::string with_metadata(std::string_view message, const pb::Metadata& metadata) {
   const Fields fields(message);
   CHECK(fields.has(kMetadataField));

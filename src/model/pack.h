@@ -26,6 +26,8 @@ inline constexpr uint32_t kSpecField = 2;
 inline constexpr uint32_t kStatusField = 3;
 // The value of the message's field in deterministic_bytes(); nothing when it is not there.
 std::string_view field_bytes(std::string_view message, uint32_t field);
+// Whether the field is there, empty or not.
+bool has_field(std::string_view message, uint32_t field);
 // The bytes of a resource's message with another metadata.
 std::string with_metadata(std::string_view message, const pb::Metadata& metadata);
 

@@ -34,33 +34,36 @@ void RowKey::destroy(const RowKey* key) {
   ::operator delete(const_cast<RowKey*>(key));
 }
 
-Row::Row(const Kind& kind, RowKeyRef key, std::string_view bytes, bool exact)
-    : exact_(exact),
-      key_size_(static_cast<uint32_t>(key->key().size())),
-      size_(static_cast<uint32_t>(bytes.size())),
-      kind_(kind),
-      row_key_(std::move(key)) {
-  char* behind = reinterpret_cast<char*>(this + 1);
+Row::Row(const Content& content)
+    : exact_(content.exact),
+      has_hashes_(content.index_hashes && content.index_hashes->size() <= UINT16_MAX),
+      hash_count_(has_hashes_ ? static_cast<uint16_t>(content.index_hashes->size()) : 0),
+      key_size_(static_cast<uint32_t>(content.key->key().size())),
+      size_(static_cast<uint32_t>(content.bytes.size())),
+      kind_(content.kind),
+      row_key_(content.key) {
+  if (hash_count_ > 0)
+    std::memcpy(static_cast<void*>(this + 1), content.index_hashes->data(),
+                hash_count_ * sizeof(uint64_t));
+  char* behind = const_cast<char*>(behind_hashes());
   std::memcpy(behind, row_key_->key().data(), key_size_);
-  std::memcpy(behind + key_size_, bytes.data(), size_);
+  std::memcpy(behind + key_size_, content.bytes.data(), size_);
 }
 
-Row* Row::make(const Kind& kind, RowKeyRef key, std::string_view bytes, bool exact) {
-  void* memory = ::operator new(sizeof(Row) + key->key().size() + bytes.size());
-  return new (memory) Row(kind, std::move(key), bytes, exact);
+Row* Row::make(const Content& content) {
+  const size_t hashes = content.index_hashes ? content.index_hashes->size() : 0;
+  void* memory = ::operator new(sizeof(Row) + hashes * sizeof(uint64_t) +
+                                content.key->key().size() + content.bytes.size());
+  return new (memory) Row(content);
 }
 
-RowRef Row::of(Resource resource, std::string_view bytes, RowKeyRef key) {
-  const pb::Metadata& metadata = resource.metadata();
-  if (!key) key = RowKey::of(metadata.tenant(), metadata.name());
-  Row* row = make(resource.kind(), std::move(key), bytes, true);
+RowRef Row::of(const Content& content) { return RowRef(make(content)); }
+
+RowRef Row::of(const Content& content, Resource resource) {
+  Row* row = make(content);
   row->parsed_.store(new Resource(std::move(resource)), std::memory_order_release);
   g_parsed.fetch_add(1, std::memory_order_relaxed);
   return RowRef(row);
-}
-
-RowRef Row::packed(const Kind& kind, std::string_view bytes, RowKeyRef key) {
-  return RowRef(make(kind, std::move(key), bytes, false));
 }
 
 Row::~Row() {
@@ -78,6 +81,10 @@ void Row::destroy(const Row* row) {
 Resource Row::peek() const {
   if (const Resource* parsed = parsed_.load(std::memory_order_acquire); parsed != nullptr)
     return *parsed;
+  return parse_anew();
+}
+
+Resource Row::parse_anew() const {
   const std::string_view packed = bytes();
   std::unique_ptr<Message> message = kind_.make();
   CHECK(message->ParseFromArray(packed.data(), static_cast<int>(packed.size())));

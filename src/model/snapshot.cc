@@ -44,7 +44,29 @@ std::string just_after(const std::optional<Snapshot::After>& after) {
   return key;
 }
 
+RowKeyRef key_of(const Row* old, const pb::Metadata& metadata) {
+  return old == nullptr ? RowKey::of(metadata.tenant(), metadata.name()) : old->row_key();
+}
+
 }  // namespace
+
+// The hashes of a row: as it has them, or made; none of none.
+struct Snapshot::HashesOf {
+  explicit HashesOf(const Row* row) {
+    if (row == nullptr) return;
+    if (const auto has = row->index_hashes()) {
+      all = *has;
+    } else {
+      made = index_hashes(row->kind(), row->peek().message());
+      all = made;
+    }
+  }
+  HashesOf(const HashesOf&) = delete;
+  HashesOf& operator=(const HashesOf&) = delete;
+
+  std::span<const uint64_t> all;
+  std::vector<uint64_t> made;
+};
 
 Snapshot::Snapshot() : tables_(all_kinds().size()) {}
 Snapshot::Snapshot(const Snapshot&) = default;
@@ -129,45 +151,55 @@ void Snapshot::scan_by(const Kind& kind, std::string_view index, std::string_vie
 }
 
 void Snapshot::put(Resource resource) {
+  const Kind& kind = resource.kind();
   const pb::Metadata& metadata = resource.metadata();
-  const Row* old = row(resource.kind(), metadata.tenant(), metadata.name());
+  const Row* old = row(kind, metadata.tenant(), metadata.name());
   const std::string bytes = deterministic_bytes(resource.message());
-  put(std::move(resource), bytes, old);
+  const auto hashes = index_hashes(kind, resource.message());
+  const Row::Content content{kind, key_of(old, metadata), bytes, true, hashes};
+  put_row(tables_[table_of(kind)], old, Row::of(content, std::move(resource)));
 }
 
-void Snapshot::put(Resource resource, std::string_view bytes, const Row* old) {
-  put_row(resource, old, Row::of(resource, bytes, old == nullptr ? RowKeyRef() : old->row_key()));
+RowRef Snapshot::put(const Resource& resource, std::string_view bytes, const Row* old) {
+  const Kind& kind = resource.kind();
+  const auto hashes = index_hashes(kind, resource.message());
+  const Row::Content content{kind, key_of(old, resource.metadata()), bytes, true, hashes};
+  RowRef row = old != nullptr && old->is_parsed() ? Row::of(content, resource) : Row::of(content);
+  put_row(tables_[table_of(kind)], old, row);
+  return row;
+}
+
+void Snapshot::put(RowRef row) {
+  KindTable& table = tables_[table_of(row->kind())];
+  const Row* old = table.rows.find(row->row_key()->hash(), row->key());
+  if (old != nullptr && old->row_key().get() != row->row_key().get()) {
+    // Deleted and made again since: the trees know it by another key.
+    remove_row(table, *old);
+    old = nullptr;
+  }
+  put_row(table, old, std::move(row));
 }
 
 void Snapshot::put_packed(const Resource& resource, std::string_view bytes) {
+  const Kind& kind = resource.kind();
   const pb::Metadata& metadata = resource.metadata();
-  const Row* old = row(resource.kind(), metadata.tenant(), metadata.name());
-  RowKeyRef key =
-      old == nullptr ? RowKey::of(metadata.tenant(), metadata.name()) : old->row_key();
-  put_row(resource, old, Row::packed(resource.kind(), bytes, std::move(key)));
+  const Row* old = row(kind, metadata.tenant(), metadata.name());
+  const auto hashes = index_hashes(kind, resource.message());
+  put_row(tables_[table_of(kind)], old,
+          Row::of({kind, key_of(old, metadata), bytes, false, hashes}));
 }
 
 // A new version of what is there changes one tree, unless it is found under other values now.
-void Snapshot::put_row(const Resource& resource, const Row* old, RowRef row) {
-  const Kind& kind = resource.kind();
-  KindTable& table = tables_[table_of(kind)];
+void Snapshot::put_row(KindTable& table, const Row* old, RowRef row) {
   const RowKeyRef& key = row->row_key();
-  std::vector<uint64_t> was;
-  std::vector<uint64_t> now;
-  if (old == nullptr) {
-    table.order.put(KindTable::kOrder, key);
-    now = index_hashes(kind, resource.message());
-  } else if (kind.index) {
-    const Resource before = old->peek();
-    if (kind.index(before.message()) != kind.index(resource.message())) {
-      was = index_hashes(kind, before.message());
-      now = index_hashes(kind, resource.message());
-    }
-  }
-  for (const uint64_t each : was)
-    if (!std::binary_search(now.begin(), now.end(), each)) table.index.erase(each, key->key());
-  for (const uint64_t each : now)
-    if (!std::binary_search(was.begin(), was.end(), each)) table.index.put(each, key);
+  if (old == nullptr) table.order.put(KindTable::kOrder, key);
+  const HashesOf was(old);
+  const HashesOf now(row.get());
+  for (const uint64_t each : was.all)
+    if (!std::binary_search(now.all.begin(), now.all.end(), each))
+      table.index.erase(each, key->key());
+  for (const uint64_t each : now.all)
+    if (!std::binary_search(was.all.begin(), was.all.end(), each)) table.index.put(each, key);
   table.rows.put(key->hash(), std::move(row));
 }
 
@@ -176,14 +208,17 @@ void Snapshot::remove(const ResourceKey& key) {
   if (kind == nullptr) return;
   KindTable& table = tables_[table_of(*kind)];
   const JoinedKey joined(key.tenant, key.name);
-  const uint64_t hash = keyed_hash(joined.view());
-  const Row* row = table.rows.find(hash, joined.view());
+  const Row* row = table.rows.find(keyed_hash(joined.view()), joined.view());
   if (row == nullptr) return;
-  const Resource old = row->peek();
-  for (const uint64_t each : index_hashes(*kind, old.message()))
-    table.index.erase(each, joined.view());
-  table.order.erase(KindTable::kOrder, joined.view());
-  table.rows.erase(hash, joined.view());
+  remove_row(table, *row);
+}
+
+void Snapshot::remove_row(KindTable& table, const Row& row) {
+  const RowKeyRef key = row.row_key();  // the row goes with the last tree
+  const HashesOf hashes(&row);
+  for (const uint64_t each : hashes.all) table.index.erase(each, key->key());
+  table.order.erase(KindTable::kOrder, key->key());
+  table.rows.erase(key->hash(), key->key());
 }
 
 void Snapshot::Lease::retire(std::vector<std::unique_ptr<const Resource>> messages,

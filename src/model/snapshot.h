@@ -92,8 +92,12 @@ class Snapshot {
 
   // For the owner of an unpublished copy.
   void put(Resource resource);
-  // The same for who has the deterministic_bytes() of the message at hand, and what row() says.
-  void put(Resource resource, std::string_view bytes, const Row* old);
+  // The same for who has the deterministic_bytes() of the message at hand, and what row() says;
+  // gives what row() says now. The message is kept where that of `old` was: who looks at one version
+  // of a resource will look at the next.
+  Ref<const Row> put(const Resource& resource, std::string_view bytes, const Row* old);
+  // What row() said of this snapshot once, or of another one.
+  void put(Ref<const Row> row);
   // From disk, where `bytes` say what `resource` does; the message is not kept, as nobody has asked
   // for it.
   void put_packed(const Resource& resource, std::string_view bytes);
@@ -123,6 +127,7 @@ class Snapshot {
  private:
   friend class SnapshotLoader;
   struct KindTable;
+  struct HashesOf;
 
   template <typename T>
   static std::vector<std::shared_ptr<const T>> typed(const std::vector<Resource>& resources) {
@@ -131,7 +136,8 @@ class Snapshot {
     for (const Resource& resource : resources) out.push_back(resource.share<T>());
     return out;
   }
-  void put_row(const Resource& resource, const Row* old, Ref<const Row> row);
+  static void put_row(KindTable& table, const Row* old, Ref<const Row> row);
+  static void remove_row(KindTable& table, const Row& row);
   static size_t table_of(const Kind& kind);
   static uint64_t index_hash(std::string_view index, std::string_view value);
   static std::vector<uint64_t> index_hashes(const Kind& kind, const Message& message);

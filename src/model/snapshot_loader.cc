@@ -55,7 +55,7 @@ Status SnapshotLoader::add(std::string_view kind_name, std::string_view tenant,
     return Error(Code::kFailedPrecondition,
                  fmt::format("kind \"{}\" of \"{}\" is unknown: use the program that wrote it",
                              kind_name, name));
-  filling_.push_back(Row::packed(*kind, bytes, RowKey::of(tenant, name)));
+  filling_.push_back(Row::of({*kind, RowKey::of(tenant, name), bytes}));
   if (filling_.size() < kBatch) return {};
   RETURN_IF_ERROR(failure());
   push(std::move(filling_));

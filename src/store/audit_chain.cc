@@ -5,19 +5,42 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "base/text.h"
 #include "frameworks/v1/audit_record.pb.h"
 #include "model/delta.h"
+#include "model/pack.h"
 
 namespace frameworks {
 namespace {
 
-pb::AuditAction action_of(const Change& change) {
-  if (!change.before) return pb::AUDIT_ACTION_CREATE;
-  if (!change.after) return pb::AUDIT_ACTION_DELETE;
-  const bool asked = change.after.metadata().has_delete_time();
-  return asked && !change.before.metadata().has_delete_time() ? pb::AUDIT_ACTION_DELETING
+// The exact bytes of one side of a change, as they are or made.
+class SideBytes {
+ public:
+  SideBytes(const RowRef& row, const Resource& resource) {
+    if (row) {
+      bytes_ = row->bytes();
+    } else if (resource) {
+      bytes_ = made_ = deterministic_bytes(resource.message());
+    }
+  }
+  SideBytes(const SideBytes&) = delete;
+  SideBytes& operator=(const SideBytes&) = delete;
+  [[nodiscard]] const std::optional<std::string_view>& get() const { return bytes_; }
+  [[nodiscard]] bool has_delete_time() const {
+    return has_field(field_bytes(*bytes_, kMetadataField), pb::Metadata::kDeleteTimeFieldNumber);
+  }
+
+ private:
+  std::string made_;
+  std::optional<std::string_view> bytes_;
+};
+
+pb::AuditAction action_of(const SideBytes& before, const SideBytes& after) {
+  if (!before.get()) return pb::AUDIT_ACTION_CREATE;
+  if (!after.get()) return pb::AUDIT_ACTION_DELETE;
+  return after.has_delete_time() && !before.has_delete_time() ? pb::AUDIT_ACTION_DELETING
                                                               : pb::AUDIT_ACTION_UPDATE;
 }
 
@@ -70,19 +93,25 @@ Result<AuditHead> audit_head(Log& log, Revision revision) {
 }
 
 std::string audit_record(const Change& change) {
+  const SideBytes before(change.before_row, change.before);
+  const SideBytes after(change.after_row, change.after);
   pb::AuditRecord record;
   record.set_time_us(std::chrono::duration_cast<std::chrono::microseconds>(
                          change.time.time_since_epoch())
                          .count());
   record.set_actor(change.actor.name);
   record.set_source(change.actor.source);
-  record.set_action(action_of(change));
+  record.set_action(action_of(before, after));
   record.set_kind(change.key.kind);
   record.set_tenant(change.key.tenant);
   record.set_name(change.key.name);
   // Neither: a deletion of what was not there, which only a test appends.
-  if (change.before || change.after) {
-    Delta what = delta(change.before, change.before_bytes, change.after, change.after_bytes);
+  if (before.get() || after.get()) {
+    const Kind& kind = change.before_row  ? change.before_row->kind()
+                       : change.after_row ? change.after_row->kind()
+                       : change.before    ? change.before.kind()
+                                          : change.after.kind();
+    Delta what = delta(kind, before.get(), after.get());
     record.set_before(std::move(what.before));
     record.set_after(std::move(what.after));
     record.set_status_only(what.status_only);

@@ -13,7 +13,7 @@ void ChangeWindow::add(const std::vector<Changes>& transactions, std::vector<Cha
     while (state.changes > limit_) {
       Changes& oldest = state.entries.front();
       state.changes -= oldest.size();
-      state.start = oldest.front().revision;
+      state.start = oldest.revision();
       dropped.push_back(std::move(oldest));
       state.entries.pop_front();
     }
@@ -33,8 +33,8 @@ std::optional<std::vector<Change>> ChangeWindow::read(Revision after, Revision l
     if (after < state.start) return false;
     auto at = std::upper_bound(
         state.entries.begin(), state.entries.end(), after,
-        [](Revision revision, const Changes& entry) { return revision < entry.front().revision; });
-    for (; at != state.entries.end() && count < limit && at->front().revision <= last; ++at) {
+        [](Revision revision, const Changes& entry) { return revision < entry.revision(); });
+    for (; at != state.entries.end() && count < limit && at->revision() <= last; ++at) {
       found.push_back(*at);
       count += at->size();
     }

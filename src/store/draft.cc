@@ -18,12 +18,6 @@ google::protobuf::Timestamp timestamp(WallTime time) {
       std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count());
 }
 
-const Message& spec_of(const Kind& kind, const Message& message) {
-  const auto* field = kind.descriptor->FindFieldByName("spec");
-  CHECK(field != nullptr);
-  return message.GetReflection()->GetMessage(message, field);
-}
-
 // The fields that are the store's, as `from` has them.
 void keep_store_fields(const pb::Metadata& from, pb::Metadata& to) {
   to.set_uid(from.uid());
@@ -52,16 +46,53 @@ std::shared_ptr<Message> take_message(Resource resource) {
   return copy(*message);
 }
 
-// Whether only the store's own fields differ.
-bool same_content(const Resource& a, const Resource& b) {
+// Whether only the store's own fields differ, and it is the same resource still.
+bool is_same(const Resource& a, const Resource& b) {
+  if (a.metadata().has_delete_time() != b.metadata().has_delete_time() ||
+      a.metadata().uid() != b.metadata().uid())
+    return false;
   const std::unique_ptr<Message> other = copy(b.message());
   keep_store_fields(a.metadata(), b.kind().mutable_metadata(*other));
   return same_bytes(a.message(), *other);
 }
 
+// The exact bytes of a row, as it has them or made.
+class ExactBytes {
+ public:
+  explicit ExactBytes(const Row& row) : row_(row) {
+    if (!row.has_exact_bytes()) made_ = deterministic_bytes(row.peek().message());
+  }
+  [[nodiscard]] std::string_view get() const {
+    return row_.has_exact_bytes() ? row_.bytes() : std::string_view(made_);
+  }
+
+ private:
+  const Row& row_;
+  std::string made_;
+};
+
+// Good until it is called again on the same thread.
+const pb::Metadata& metadata_of(const Row& row) {
+  thread_local pb::Metadata parsed;  // its strings keep their room
+  if (row.has_exact_bytes()) {
+    const std::string_view bytes = field_bytes(row.bytes(), kMetadataField);
+    CHECK(parsed.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
+  } else {
+    parsed = row.peek().metadata();
+  }
+  return parsed;
+}
+
+// Of a change: the row where it has exact bytes, and its message where that is at hand.
+void give(RowRef row, Resource& resource, RowRef& out) {
+  if (!row) return;
+  if (row->is_parsed() || !row->has_exact_bytes()) resource = row->peek();
+  if (row->has_exact_bytes()) out = std::move(row);
+}
+
 }  // namespace
 
-Draft::Touched& Draft::touch(const ResourceKey& key, const Resource* current) {
+Draft::Touched& Draft::touch(const ResourceKey& key, const Row* current) {
   Touched* touched = nullptr;
   if (places_.empty()) {
     const auto at = std::find_if(touched_.begin(), touched_.end(),
@@ -72,49 +103,48 @@ Draft::Touched& Draft::touch(const ResourceKey& key, const Resource* current) {
   }
   if (touched == nullptr) {
     if (!places_.empty()) places_.emplace(key, touched_.size());
-    touched = &touched_.emplace_back(Touched{key, current == nullptr ? Resource() : *current});
+    touched = &touched_.emplace_back(
+        Touched{key, current == nullptr ? RowRef() : RowRef::share(current)});
     if (touched_.size() == kFew)
       for (size_t i = 0; i < kFew; ++i) places_.emplace(touched_[i].key, i);
   }
   ++touched->writes;
   touched->after = {};
-  touched->after_bytes.clear();
   ++writes_;
   return *touched;
 }
 
 void Draft::put(Resource resource) {
   const Kind& kind = resource.kind();
-  const Row* row = working_.row(kind, resource.metadata().tenant(), resource.name());
-  const Resource* current = row == nullptr ? nullptr : &row->resource();
+  const Row* current = working_.row(kind, resource.metadata().tenant(), resource.name());
   const ResourceKey key = resource.key();
   const std::shared_ptr<Message> message = take_message(std::move(resource));
   if (seal_ != nullptr && has_sealed_fields(kind))
-    seal_fields(*seal_, kind, current == nullptr ? nullptr : &current->message(), *message);
+    seal_fields(*seal_, kind, current == nullptr ? nullptr : &current->resource().message(),
+                *message);
   pb::Metadata& metadata = kind.mutable_metadata(*message);
-  std::string was;
   std::string now;
+  const pb::Metadata* was = nullptr;
   if (current != nullptr) {
-    keep_store_fields(current->metadata(), metadata);
-    was = row->has_exact_bytes() ? std::string(row->bytes())
-                                 : deterministic_bytes(current->message());
+    was = &metadata_of(*current);
+    keep_store_fields(*was, metadata);
     now = deterministic_bytes(*message);
-    if (was == now) return;
+    if (now == ExactBytes(*current).get()) return;
   }
   Touched& touched = touch(key, current);
-  if (touched.writes == 1) touched.before_bytes = std::move(was);
   if (current == nullptr) {
     if (metadata.uid().empty()) metadata.set_uid(new_uuid());
     metadata.set_generation(1);
     *metadata.mutable_create_time() = timestamp(time_);
     metadata.clear_delete_time();
-  } else if (touched.before && touched.before.metadata().uid() == metadata.uid()) {
+  } else if (touched.before) {
     // Counted from before the transaction: two writes of one are one change.
-    const bool differs =
-        touched.before_bytes.empty()
-            ? !same_bytes(spec_of(kind, touched.before.message()), spec_of(kind, *message))
-            : field_bytes(touched.before_bytes, kSpecField) != field_bytes(now, kSpecField);
-    metadata.set_generation(touched.before.metadata().generation() + (differs ? 1 : 0));
+    if (touched.writes > 1) was = &metadata_of(*touched.before);
+    if (was->uid() == metadata.uid()) {
+      const ExactBytes before(*touched.before);
+      const bool differs = field_bytes(before.get(), kSpecField) != field_bytes(now, kSpecField);
+      metadata.set_generation(was->generation() + (differs ? 1 : 0));
+    }
   }
   metadata.set_revision(working_.revision() + 1);
   *metadata.mutable_update_time() = timestamp(time_);
@@ -122,31 +152,32 @@ void Draft::put(Resource resource) {
     working_.remove(key);
     return;
   }
-  touched.after = Resource(kind, message);
-  touched.after_bytes =
+  const std::string bytes =
       now.empty() ? deterministic_bytes(*message) : with_metadata(now, metadata);
-  working_.put(touched.after, touched.after_bytes, row);
+  touched.after = working_.put(Resource(kind, message), bytes, current);
 }
 
 void Draft::remove(const ResourceKey& asked) {
-  const Resource* current = working_.find(asked);
-  if (current == nullptr) return;
-  const ResourceKey key = current->key();  // the kind may have been asked for by another name
-  const pb::Metadata& was = current->metadata();
+  const Kind* kind = find_kind(asked.kind);
+  if (kind == nullptr) return;
+  const Row* row = working_.row(*kind, asked.tenant, asked.name);
+  if (row == nullptr) return;
+  const Resource current = row->peek();
+  const ResourceKey key = current.key();  // the kind may have been asked for by another name
+  const pb::Metadata& was = current.metadata();
   if (was.finalizers().empty()) {
-    touch(key, current);
+    touch(key, row);
     working_.remove(key);
     return;
   }
   if (was.has_delete_time()) return;
-  Touched& touched = touch(key, current);
-  std::unique_ptr<Message> message = copy(current->message());
-  pb::Metadata& metadata = current->kind().mutable_metadata(*message);
+  Touched& touched = touch(key, row);
+  const std::shared_ptr<Message> message = copy(current.message());
+  pb::Metadata& metadata = kind->mutable_metadata(*message);
   *metadata.mutable_delete_time() = timestamp(time_);
   *metadata.mutable_update_time() = timestamp(time_);
   metadata.set_revision(working_.revision() + 1);
-  touched.after = Resource(current->kind(), std::move(message));
-  working_.put(touched.after);
+  touched.after = working_.put(Resource(*kind, message), deterministic_bytes(*message), row);
 }
 
 std::vector<ResourceKey> Draft::changed() const {
@@ -163,36 +194,31 @@ Status Draft::derive() {
   return {};
 }
 
-void Draft::replace(const ResourceKey& key, const Resource& with) {
-  if (with) {
-    working_.put(with);
-  } else {
-    working_.remove(key);
-  }
-}
-
 void Draft::finish(const Actor& actor, std::vector<Change>& out) {
   const size_t before = out.size();
   const Revision revision = working_.revision() + 1;
   for (Touched& touched : touched_) {
-    const Resource& now = touched.after;
-    if (!now && !touched.before) continue;
-    if (touched.writes > 1 && now && touched.before &&
-        touched.before.metadata().has_delete_time() == now.metadata().has_delete_time() &&
-        touched.before.metadata().uid() == now.metadata().uid() &&
-        same_content(touched.before, now)) {
-      replace(touched.key, touched.before);  // there and back
+    if (!touched.after && !touched.before) continue;
+    if (touched.writes > 1 && touched.after && touched.before &&
+        is_same(touched.before->peek(), touched.after->peek())) {
+      working_.put(touched.before);  // there and back
       continue;
     }
-    out.push_back({revision, time_, actor, std::move(touched.key), std::move(touched.before),
-                   std::move(touched.after), std::move(touched.before_bytes),
-                   std::move(touched.after_bytes)});
+    Change& change = out.emplace_back(Change{revision, time_, actor, std::move(touched.key), {}, {}});
+    give(std::move(touched.before), change.before, change.before_row);
+    give(std::move(touched.after), change.after, change.after_row);
   }
   if (out.size() != before) working_.set_revision(revision, time_);
 }
 
 void Draft::undo() {
-  for (const Touched& touched : touched_) replace(touched.key, touched.before);
+  for (const Touched& touched : touched_) {
+    if (touched.before) {
+      working_.put(touched.before);
+    } else {
+      working_.remove(touched.key);
+    }
+  }
 }
 
 }  // namespace frameworks

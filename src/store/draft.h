@@ -38,11 +38,9 @@ class Draft final : public Transaction {
  private:
   struct Touched {
     ResourceKey key;
-    Resource before;
-    Resource after{};
+    RowRef before;   // null: there was none
+    RowRef after{};  // null: there is none now
     int writes = 0;
-    std::string before_bytes{};  // deterministic_bytes(), where they were made
-    std::string after_bytes{};
   };
   struct HashOfKey {
     size_t operator()(const ResourceKey& key) const {
@@ -52,8 +50,7 @@ class Draft final : public Transaction {
   };
   // Up to so many are looked through, more are looked up.
   static constexpr size_t kFew = 16;
-  Touched& touch(const ResourceKey& key, const Resource* current);
-  void replace(const ResourceKey& key, const Resource& with);
+  Touched& touch(const ResourceKey& key, const Row* current);
 
   Snapshot& working_;
   WallTime time_;

@@ -59,6 +59,7 @@ class FakeLog : public Log {
       }
       for (const Change& change : changes) {
         content.changes.push_back(change);
+        content.changes.back().unpack();
         content.changes.back().before = Resource();
       }
       for (const AuditRow& row : audit) content.audit[row.position] = row;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "model/row.h"
 #include "model/snapshot.h"
 
 namespace frameworks {
@@ -28,7 +29,8 @@ struct Actor {
   std::string source;  // "grpc 10.0.0.7"; empty: the server itself
 };
 
-// What one transaction did to one resource.
+// What one transaction did to one resource. Who gets it from a Store finds both resources; a log is
+// given some of them as rows only (unpack()).
 struct Change {
   Revision revision = 0;  // of the transaction; all its changes share it
   WallTime time{};
@@ -36,10 +38,19 @@ struct Change {
   ResourceKey key;
   Resource before;  // empty: created
   Resource after;   // empty: deleted
-  // Their deterministic_bytes() where they are at hand, as in what a transaction just did, so that
-  // they need not be made again. Not kept.
-  std::string before_bytes{};
-  std::string after_bytes{};
+  // The same with exact bytes (row.h), as in what a transaction just did, so that they need not be
+  // made again; `before` and `after` may be empty then.
+  RowRef before_row{};
+  RowRef after_row{};
+
+  [[nodiscard]] bool is_creation() const { return !before && !before_row; }
+  [[nodiscard]] bool is_deletion() const { return !after && !after_row; }
+  // Has no rows afterwards.
+  void unpack() {
+    if (before_row && !before) before = before_row->parse_anew();
+    if (after_row && !after) after = after_row->parse_anew();
+    before_row = after_row = {};
+  }
 };
 
 // Rows of a log are keyed by revision and their place in it: revision * 2^20 + place.

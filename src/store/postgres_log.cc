@@ -77,10 +77,12 @@ void add_columns(std::span<const Change> changes, PostgresParameters& to) {
     kinds.push_back(change.key.kind);
     tenants.push_back(change.key.tenant);
     names.push_back(change.key.name);
-    if (change.after && change.after_bytes.empty())
+    if (!change.after_row && change.after)
       CHECK(change.after.message().AppendToString(&bytes[i]));
-    const std::string& message = change.after_bytes.empty() ? bytes[i] : change.after_bytes;
-    messages.push_back(change.after ? std::string_view(message) : std::string_view());
+    // A view of nothing is NULL: deleted.
+    messages.push_back(change.after_row ? change.after_row->bytes()
+                       : change.after   ? std::string_view(bytes[i])
+                                        : std::string_view());
   }
   to.add_array(revisions).add_array(places).add_array(times).add_array(actors);
   to.add_array(kinds).add_array(tenants).add_array(names).add_bytes_array(messages);

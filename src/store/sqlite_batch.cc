@@ -42,15 +42,19 @@ void append_entry(std::string& blob, const ChangeEntry& entry) {
 
 void append_entry(std::string& blob, int64_t position, const Change& change) {
   std::string made;
-  std::string_view message = change.after_bytes;
-  if (change.after && message.empty()) message = made = change.after.message().SerializeAsString();
+  std::string_view message;
+  if (change.after_row) {
+    message = change.after_row->bytes();
+  } else if (change.after) {
+    message = made = change.after.message().SerializeAsString();
+  }
   append_entry(blob, {.position = position,
                       .time_us = to_us(change.time),
                       .actor = change.actor.name,
                       .kind = change.key.kind,
                       .tenant = change.key.tenant,
                       .name = change.key.name,
-                      .deleted = !change.after,
+                      .deleted = change.is_deletion(),
                       .message = message});
 }
 

@@ -238,49 +238,47 @@ Status StoreImpl::try_commit(const std::vector<Pending>& batch,
   Snapshot working = *published_.load();
   const Revision before = working.revision();
   const WallTime time = next_time(working);
-  const auto changes = std::make_shared<std::vector<Change>>();
+  std::vector<Change> changes;
   std::vector<size_t> ends;  // in `changes`, of what each edit did
   results.clear();
   results.reserve(batch.size());
-  changes->reserve(batch.size());
+  changes.reserve(batch.size());
   ends.reserve(batch.size());
   for (const Pending& pending : batch) {
-    Status status = apply(pending, working, time, *changes);
+    Status status = apply(pending, working, time, changes);
     results.push_back(status ? Result<Committed>(Committed{working.revision(), {}})
                              : Result<Committed>(std::move(status.error())));
-    ends.push_back(changes->size());
+    ends.push_back(changes.size());
   }
-  if (changes->empty()) {
+  if (changes.empty()) {
     // What found nothing to write must have looked at the newest, too.
     if (shared_ == nullptr) return {};
     RETURN_IF_ERROR(catch_up());
     return revision() == before ? Status() : Error(Code::kAborted, "other servers wrote");
   }
   AuditHead head = head_;
-  Status appended = log_->append(*changes, chain(*changes, head));
+  Status appended = log_->append(changes, chain(changes, head));
   if (!appended && appended.error().code() == Code::kAborted) return appended;
   uncertain_ = !appended;
   note_health(appended);
   if (!appended) return appended;
   head_ = std::move(head);
   size_t bytes = 0;
-  for (Change& change : *changes) {
-    bytes += change.after_bytes.size();
-    change.before_bytes = {};
-    change.after_bytes = {};
-  }
+  for (const Change& change : changes)
+    if (change.after_row) bytes += change.after_row->bytes().size();
+  const auto list = std::make_shared<const ChangeList>(std::move(changes));
   std::vector<Changes> transactions;
   transactions.reserve(results.size());
   for (size_t i = 0, from = 0; i < results.size(); from = ends[i++]) {
     if (from == ends[i]) continue;
-    transactions.emplace_back(changes, from, ends[i]);
+    transactions.emplace_back(list, from, ends[i]);
     results[i]->changes = transactions.back();
   }
   window_.add(transactions, dropped);
   publish(std::move(working));
   pokes_.poke();
   std::lock_guard lock(upkeep_mutex_);
-  written_ += changes->size();
+  written_ += list->size();
   written_bytes_ += bytes;
   if (is_compaction_due()) upkeep_due_.notify_one();
   return {};
