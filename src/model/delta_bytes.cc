@@ -1,7 +1,6 @@
 #include "model/delta_bytes.h"
 
 #include <algorithm>
-#include <array>
 
 #include "model/message_bytes.h"
 #include "model/pack.h"
@@ -66,19 +65,53 @@ bool strip(const Descriptor& type, std::string_view before, std::string_view aft
   return false;
 }
 
-constexpr std::array kUntold = {
-    pb::Metadata::kNameFieldNumber,       pb::Metadata::kTenantFieldNumber,
-    pb::Metadata::kRevisionFieldNumber,   pb::Metadata::kGenerationFieldNumber,
-    pb::Metadata::kCreateTimeFieldNumber, pb::Metadata::kUpdateTimeFieldNumber};
+constexpr bool is_told(uint32_t metadata_field) {
+  switch (metadata_field) {
+    case pb::Metadata::kNameFieldNumber:
+    case pb::Metadata::kTenantFieldNumber:
+    case pb::Metadata::kRevisionFieldNumber:
+    case pb::Metadata::kGenerationFieldNumber:
+    case pb::Metadata::kCreateTimeFieldNumber:
+    case pb::Metadata::kUpdateTimeFieldNumber:
+      return false;
+    default:
+      return true;
+  }
+}
+
+// The fields of metadata that are told.
+class ToldFields {
+ public:
+  explicit ToldFields(std::string_view bytes) : fields_(bytes) { skip(); }
+  [[nodiscard]] const Fields& get() const { return fields_; }
+  [[nodiscard]] bool at_end() const { return fields_.number() == UINT32_MAX; }
+  void next() {
+    fields_.next();
+    skip();
+  }
+
+ private:
+  void skip() {
+    while (fields_.good() && !is_told(fields_.number())) fields_.next();
+  }
+  Fields fields_;
+};
+
+bool same_told(std::string_view before, std::string_view after) {
+  ToldFields a(before);
+  ToldFields b(after);
+  while (!a.at_end() && !b.at_end() && a.get().field().all == b.get().field().all) {
+    a.next();
+    b.next();
+  }
+  return a.get().good() && b.get().good() && a.at_end() && b.at_end();
+}
 
 // What is told of metadata; false: see delta_of_bytes().
 bool told_metadata(std::string_view bytes, std::string& out) {
-  Fields fields(bytes);
-  for (; fields.good() && fields.number() != UINT32_MAX; fields.next())
-    if (std::find(kUntold.begin(), kUntold.end(), static_cast<int>(fields.number())) ==
-        kUntold.end())
-      out += fields.field().all;
-  return fields.good();
+  ToldFields told(bytes);
+  for (; !told.at_end(); told.next()) out += told.get().field().all;
+  return told.get().good();
 }
 
 // What differs of one side.
@@ -132,7 +165,7 @@ bool strip_field(const Descriptor& type, const Field* before, const Field* after
 
 bool strip_metadata(std::string_view before, std::string_view after, Side& out_before,
                     Side& out_after) {
-  if (before == after) return true;
+  if (same_told(before, after)) return true;
   std::string left;
   std::string right;
   if (!told_metadata(before, left) || !told_metadata(after, right)) return false;

@@ -95,7 +95,8 @@ Result<AuditHead> audit_head(Log& log, Revision revision) {
 std::string audit_record(const Change& change) {
   const SideBytes before(change.before_row, change.before);
   const SideBytes after(change.after_row, change.after);
-  pb::AuditRecord record;
+  thread_local pb::AuditRecord record;  // its strings keep their room
+  record.Clear();
   record.set_time_us(std::chrono::duration_cast<std::chrono::microseconds>(
                          change.time.time_since_epoch())
                          .count());
