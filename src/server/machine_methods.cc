@@ -4,7 +4,7 @@
 #include "runtime/access/visibility.h"
 #include "runtime/sessions/join.h"
 #include "server/handlers.h"
-#include "server/provision_step.h"
+#include "server/machine_power.h"
 
 namespace frameworks {
 namespace {
@@ -25,13 +25,8 @@ Status set_power(const Fleet& fleet, const Caller& caller, const pb::SetPowerReq
                  fmt::format("Node/{}: belongs to no machine pool, its power is not ours to switch",
                              request.node()));
   if (request.dry_run()) return {};
-  const auto switched = fleet.machines.set_power(
-      request.node(), request.on() ? v1::MACHINE_POWER_ON : v1::MACHINE_POWER_OFF);
-  if (!switched) return switched.error();
-  return record_machine(fleet.store, actor(caller), request.node(),
-                        request.on() ? pb::MACHINE_STATE_RUNNING : pb::MACHINE_STATE_STOPPED,
-                        request.on() ? "" : fmt::format("switched off by {}", caller.name),
-                        switched->ssh_host_key());
+  return switch_power(fleet.store, fleet.machines, actor(caller), request.node(), request.on(),
+                      caller.name);
 }
 
 // A caller that is bound to a tenant lets machines join the clusters that the tenant runs.

@@ -10,6 +10,7 @@
 #include "base/locked.h"
 #include "base/log.h"
 #include "frameworks/v1/cluster.pb.h"
+#include "server/machine_power.h"
 #include "server/unfinished.h"
 
 namespace frameworks {
@@ -38,20 +39,39 @@ std::string first_address(const Snapshot& snapshot) {
   return {};
 }
 
+bool is_off(OperationContext& context, const std::string& name) {
+  const SnapshotPtr snapshot = context.store().snapshot();
+  const auto* node = snapshot->find<pb::Node>(name);
+  return node != nullptr && is_switched_off(*node);
+}
+
 // One machine, and what became of it in the store.
 Status ensure_machine(const ProvisionStep& step, OperationContext& context,
                       const v1::MachineSpec& spec, std::atomic<int64_t>& done, int64_t total) {
+  const std::string& name = spec.name();
+  const auto stays_off = [&] {
+    tell(context, name, pb::OPERATION_EVENT_RESULT_OK, "was switched off meanwhile: stays off",
+         done.fetch_add(1) + 1, total);
+    return Status();
+  };
+  if (is_off(context, name)) return stays_off();
   auto ensured = step.machines.ensure(spec);
   if (!ensured) {
+    if (is_off(context, name)) return stays_off();
     const std::string& why = ensured.error().message();
-    tell(context, spec.name(), pb::OPERATION_EVENT_RESULT_FAILED, why, done.load(), total);
-    RETURN_IF_ERROR(record_machine(context.store(), "system/apply", spec.name(),
-                                   pb::MACHINE_STATE_FAILED, why, ""));
-    return ensured.error().with_context(spec.name());
+    tell(context, name, pb::OPERATION_EVENT_RESULT_FAILED, why, done.load(), total);
+    RETURN_IF_ERROR(record_failed(context.store(), "system/apply", name, why));
+    return ensured.error().with_context(name);
   }
-  RETURN_IF_ERROR(record_machine(context.store(), "system/apply", spec.name(),
-                                 pb::MACHINE_STATE_RUNNING, "", ensured->machine.ssh_host_key()));
-  tell(context, spec.name(),
+  ASSIGN_OR_RETURN(const bool runs, record_running(context.store(), "system/apply", name,
+                                                   ensured->machine.ssh_host_key()));
+  if (!runs && is_off(context, name)) {
+    // Who switched it off may have been before ensure(), which then has switched it on.
+    const auto off = step.machines.set_power(name, v1::MACHINE_POWER_OFF);
+    if (!off) return off.error().with_context(name);
+    return stays_off();
+  }
+  tell(context, name,
        ensured->created ? pb::OPERATION_EVENT_RESULT_CHANGED : pb::OPERATION_EVENT_RESULT_OK,
        ensured->created ? "machine made, SSH answers" : "machine is there", done.fetch_add(1) + 1,
        total);
@@ -141,24 +161,6 @@ v1::MachineSpec machine_spec(const Snapshot& snapshot, const pb::Node& node,
   }
   for (const std::string& key : authorized_keys) out.add_authorized_keys(key);
   return out;
-}
-
-Status record_machine(Store& store, const Actor& actor, const std::string& node,
-                      pb::MachineState state, const std::string& message,
-                      const std::string& ssh_host_key) {
-  const auto written = store.write(actor, [&](Transaction& transaction) -> Status {
-    const auto* found = transaction.snapshot().find<pb::Node>(node);
-    if (found == nullptr) return {};
-    pb::Node copy = *found;
-    auto& machine = *copy.mutable_status()->mutable_machine();
-    machine.set_state(state);
-    machine.set_message(message);
-    if (!ssh_host_key.empty()) machine.set_ssh_host_key(ssh_host_key);
-    transaction.put(std::move(copy));
-    return {};
-  });
-  if (!written) return written.error();
-  return {};
 }
 
 Status ProvisionStep::run(OperationContext& context) const {

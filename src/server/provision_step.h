@@ -20,7 +20,7 @@ struct ProvisionStep {
   std::vector<std::string> authorized_keys;
 
   // Machines are made side by side; one that fails does not hold up others. Those that were
-  // switched off on purpose stay off.
+  // switched off on purpose stay off, also when that happens meanwhile.
   Status run(OperationContext& context) const;
 };
 
@@ -31,10 +31,5 @@ v1::EnsureFabricRequest fabric_of(const Snapshot& snapshot, const std::string& h
 
 // Nodes that have a machine of the local provider.
 std::vector<std::shared_ptr<const pb::Node>> local_nodes(const Snapshot& snapshot);
-
-// Writes Node.status.machine.
-Status record_machine(Store& store, const Actor& actor, const std::string& node,
-                      pb::MachineState state, const std::string& message,
-                      const std::string& ssh_host_key);
 
 }  // namespace frameworks
