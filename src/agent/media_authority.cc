@@ -79,6 +79,17 @@ void answer_question(const http::request<http::string_body>& request, const Ques
   if (!verdict.allowed) spdlog::info("{}: {}", question.refusal, verdict.reason);
 }
 
+void answer_watcher(const http::request<http::string_body>& request, Tenancy& tenancy,
+                    Answer& answer) {
+  const auto header = [&](std::string_view name) {
+    const auto value = request[beast::string_view(name.data(), name.size())];
+    return std::string_view(value.data(), value.size());
+  };
+  const PublishAnswer verdict = tenancy.may_watch(header("X-Stream"), header("X-Viewer"));
+  answer.result(verdict.allowed ? http::status::no_content : http::status::forbidden);
+  answer.body() = verdict.allowed ? std::string() : verdict.reason + "\n";
+}
+
 // "<instance>/<check>", where the check may have a slash of its own.
 void take_check(const http::request<http::string_body>& request, std::string_view about,
                 PassiveChecks& passive, Answer& answer) {
@@ -108,6 +119,8 @@ Answer answer_to(const http::request<http::string_body>& request, const Site& si
     answer_question(request, *question, site.tenancy, answer);
   } else if (target.starts_with("/v1/checks/") && site.passive != nullptr) {
     take_check(request, target.substr(11), *site.passive, answer);
+  } else if (target == "/v1/watch" && request.method() == http::verb::get) {
+    answer_watcher(request, site.tenancy, answer);
   } else if (target == "/v1/status" && request.method() == http::verb::get) {
     answer.result(http::status::ok);
     answer.set(http::field::content_type, "application/json");

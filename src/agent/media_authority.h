@@ -6,6 +6,8 @@
 //   POST /v1/publish-done     on_publish_done; 200
 //   POST /v1/play             on_play: somebody wants to watch; 200 allow, 403 refuse
 //   POST /v1/play-done        on_play_done; 200
+//   GET  /v1/watch            nginx's auth_request for a playlist: X-Stream is TENANT+STREAM, X-Viewer
+//                             tells viewers apart; 204 allow, 403 refuse
 //   PUT  /v1/checks/<instance>/<check>   a service tells how it is (passive_checks.h); 200, 400,
 //   404 GET  /v1/status           the agent's state as JSON
 //

@@ -116,6 +116,42 @@ TEST(Tenancy, CountsTheViewersOfATenantThatHasALimit) {
   EXPECT_FALSE(tenancy.may_play("clientid=6&name=late-payer%2Bshow").allowed);
 }
 
+TEST(Tenancy, CountsWhoFetchesFilesUntilTheyAreSilent) {
+  ManualClock clock;
+  Tenancy tenancy(clock);
+  EXPECT_FALSE(tenancy.may_watch("acme+show", "10.0.0.1 player").allowed) << "no plan yet";
+  auto limited = section();
+  limited.mutable_tenants(0)->mutable_limits()->set_viewers(2);
+  tenancy.set(limited);
+  const auto watches = [&](const std::string& viewer) {
+    return tenancy.may_watch("acme+show", viewer).allowed;
+  };
+  EXPECT_TRUE(watches("10.0.0.1 player"));
+  EXPECT_TRUE(watches("10.0.0.2 player"));
+  EXPECT_TRUE(watches("10.0.0.1 player")) << "the same one, once more";
+  EXPECT_FALSE(watches("10.0.0.1 browser"));
+  EXPECT_FALSE(tenancy.may_play("clientid=1&name=acme%2Bshow").allowed) << "viewers are counted together";
+  clock.advance(std::chrono::seconds(30));
+  EXPECT_TRUE(watches("10.0.0.1 player"));
+  clock.advance(std::chrono::seconds(30));
+  EXPECT_TRUE(watches("10.0.0.1 browser")) << "of the second nothing was heard for a minute";
+  EXPECT_FALSE(watches("10.0.0.2 player"));
+  tenancy.set_traffic({{"acme", 5'000'000}});
+  limited.mutable_tenants(0)->mutable_limits()->set_bandwidth_mbps(4);
+  tenancy.set(limited);
+  EXPECT_FALSE(watches("10.0.0.1 player")) << "one has to go, and it asked first";
+  EXPECT_TRUE(watches("10.0.0.1 browser"));
+}
+
+TEST(Tenancy, RefusesToShowWhatIsNoStreamOfATenantHere) {
+  Tenancy tenancy;
+  tenancy.set(section());
+  for (const char* stream : {"", "acme", "+show", "acme+", "globex+show", "late-payer+show",
+                             "acme+show&tenant=acme", "globex%2Bshow", "x=1", "acme+show&name=a"})
+    EXPECT_FALSE(tenancy.may_watch(stream, "viewer").allowed) << stream;
+  EXPECT_TRUE(tenancy.may_watch("acme+show", "").allowed);
+}
+
 TEST(Tenancy, WhatRunsGoesOnUnlessThePlanIsAgainstIt) {
   Tenancy tenancy;
   EXPECT_TRUE(tenancy.may_go_on("name=acme%2Bshow").allowed) << "no plan yet: an agent that starts";
@@ -203,6 +239,19 @@ TEST_F(MediaAuthorityTest, EndsWhatRunsOfATenantThatIsSuspended) {
   EXPECT_EQ(tell("/v1/play", "clientid=1&name=globex%2Bshow"), "HTTP/1.0 403");
   EXPECT_EQ(tell("/v1/play-done", "clientid=1&name=acme%2Bshow"), "HTTP/1.0 200");
   EXPECT_EQ(tell("/v1/publish-nonsense", "name=acme%2Bshow"), "HTTP/1.0 404");
+}
+
+TEST_F(MediaAuthorityTest, SaysWhoMayFetchAPlaylist) {
+  const auto watch = [&](const std::string& stream) {
+    return exchange(fmt::format("GET /v1/watch HTTP/1.1\r\nX-Stream: {}\r\nX-Viewer: 10.0.0.1 "
+                                "player\r\n\r\n",
+                                stream))
+        .substr(0, 12);
+  };
+  EXPECT_EQ(watch("acme+show"), "HTTP/1.1 204");
+  EXPECT_EQ(watch("late-payer+show"), "HTTP/1.1 403");
+  EXPECT_EQ(watch("nothing"), "HTTP/1.1 403");
+  EXPECT_TRUE(exchange("GET /v1/watch HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 403"));
 }
 
 TEST_F(MediaAuthorityTest, TellsTheAgentsStatus) {

@@ -2,7 +2,7 @@
 // in Mbit/s.
 //
 // Asked of nginx-rtmp's statistics (`rtmp_stat live`, XML) on a thread of its own, and only while
-// something runs. What is fetched over HLS is not among them.
+// something runs. What is fetched over HLS is not among them: its viewers are (Tenancy::may_watch).
 #pragma once
 
 #include <map>

@@ -211,6 +211,28 @@ PublishAnswer Tenancy::may_go_on(std::string_view form) {
   return answer;
 }
 
+bool Tenancy::runs_already(const Runs& runs, const std::string& tenant,
+                           const std::string& name) const {
+  return runs.with([&](const auto& all) {
+    const auto found = all.find(tenant);
+    if (found == all.end()) return false;
+    const auto known = found->second.find(name);
+    return known != found->second.end() && known->second + kSilence >= clock_.mono();
+  });
+}
+
+PublishAnswer Tenancy::may_watch(std::string_view stream, std::string_view viewer) {
+  // What could mean something in a form is in no name of ours.
+  if (stream.find_first_of("&=%") != std::string_view::npos)
+    return {false, "the stream's name is not TENANT+STREAM"};
+  const std::string id = "file-" + sha256_hex(viewer).substr(0, 24);
+  const std::string form = fmt::format("clientid={}&name={}", id, stream);
+  const auto request = parse_publish(form);
+  if (!request) return {false, request.error().message()};
+  if (section() == nullptr || !runs_already(viewers_, request->tenant, id)) return may_play(form);
+  return may_go_on("call=update_play&" + form);
+}
+
 void Tenancy::ended(std::string_view form) {
   if (const auto request = parse_publish(form)) forget(streams_, request->tenant, request->stream);
 }

@@ -56,6 +56,10 @@ class Tenancy {
   // that was suspended, or whose grant ended; nor while the tenant has more traffic than its limit,
   // of which one ends for each set_traffic(). Without a plan everything goes on.
   [[nodiscard]] PublishAnswer may_go_on(std::string_view form);
+  // Whether somebody may watch a stream ("TENANT+STREAM") whose files are fetched, as with HLS, and
+  // who is asked about again and again meanwhile: counted as a viewer until nothing was heard for
+  // kSilence. `viewer` tells viewers apart, and is not kept.
+  [[nodiscard]] PublishAnswer may_watch(std::string_view stream, std::string_view viewer);
   // A stream has ended, a viewer has gone.
   void ended(std::string_view form);
   void stopped_playing(std::string_view form);
@@ -89,6 +93,8 @@ class Tenancy {
   // Notes that `name` runs; false: it would be one too many.
   bool count(Runs& runs, const std::string& tenant, const std::string& name, int64_t limit);
   static void forget(Runs& runs, const std::string& tenant, const std::string& name);
+  [[nodiscard]] bool runs_already(const Runs& runs, const std::string& tenant,
+                                  const std::string& name) const;
   [[nodiscard]] int64_t running() const;
   // Bits per second of the tenant; 0: none, or not measured.
   [[nodiscard]] int64_t traffic(const std::string& tenant) const;
