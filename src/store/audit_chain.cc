@@ -20,19 +20,24 @@ class SideBytes {
  public:
   SideBytes(const RowRef& row, const Resource& resource) {
     if (row) {
+      kind_ = &row->kind();
       bytes_ = row->bytes();
     } else if (resource) {
+      kind_ = &resource.kind();
       bytes_ = made_ = deterministic_bytes(resource.message());
     }
   }
   SideBytes(const SideBytes&) = delete;
   SideBytes& operator=(const SideBytes&) = delete;
   [[nodiscard]] const std::optional<std::string_view>& get() const { return bytes_; }
+  // Null: this side has nothing.
+  [[nodiscard]] const Kind* kind() const { return kind_; }
   [[nodiscard]] bool has_delete_time() const {
     return has_field(field_bytes(*bytes_, kMetadataField), pb::Metadata::kDeleteTimeFieldNumber);
   }
 
  private:
+  const Kind* kind_ = nullptr;
   std::string made_;
   std::optional<std::string_view> bytes_;
 };
@@ -107,12 +112,8 @@ std::string audit_record(const Change& change) {
   record.set_tenant(change.key.tenant);
   record.set_name(change.key.name);
   // Neither: a deletion of what was not there, which only a test appends.
-  if (before.get() || after.get()) {
-    const Kind& kind = change.before_row  ? change.before_row->kind()
-                       : change.after_row ? change.after_row->kind()
-                       : change.before    ? change.before.kind()
-                                          : change.after.kind();
-    Delta what = delta(kind, before.get(), after.get());
+  if (const Kind* kind = before.kind() != nullptr ? before.kind() : after.kind(); kind != nullptr) {
+    Delta what = delta(*kind, before.get(), after.get());
     record.set_before(std::move(what.before));
     record.set_after(std::move(what.after));
     record.set_status_only(what.status_only);
