@@ -46,23 +46,17 @@ class LastChanges {
   [[nodiscard]] size_t bytes() const { return bytes_; }
   // Views into this.
   [[nodiscard]] std::vector<ChangeEntry> sorted() const {
-    std::vector<ChangeEntry> entries;
-    entries.reserve(last_.size());
+    std::vector<ChangeEntry> out;
+    out.reserve(last_.size());
     for (const auto& [key, last] : last_) {
-      ChangeEntry& entry = entries.emplace_back();
+      ChangeEntry& entry = out.emplace_back();
       split_key(key, entry);
       entry.deleted = last.deleted;
       entry.message = last.message;
     }
-    std::vector<const ChangeEntry*> order;
-    order.reserve(entries.size());
-    for (const ChangeEntry& entry : entries) order.push_back(&entry);
-    std::sort(order.begin(), order.end(), [](const ChangeEntry* a, const ChangeEntry* b) {
-      return std::tie(a->kind, a->tenant, a->name) < std::tie(b->kind, b->tenant, b->name);
+    std::sort(out.begin(), out.end(), [](const ChangeEntry& a, const ChangeEntry& b) {
+      return std::tie(a.kind, a.tenant, a.name) < std::tie(b.kind, b.tenant, b.name);
     });
-    std::vector<ChangeEntry> out;
-    out.reserve(order.size());
-    for (const ChangeEntry* entry : order) out.push_back(*entry);
     return out;
   }
 
