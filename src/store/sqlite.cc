@@ -93,11 +93,11 @@ bool SqliteStatement::is_null(int column) const {
   return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
 }
 
-Result<Sqlite> Sqlite::open(const std::string& name) {
+Result<Sqlite> Sqlite::open(const std::string& name, const char* vfs) {
   sqlite3* handle = nullptr;
   const int result = sqlite3_open_v2(
       name.c_str(), &handle,
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, nullptr);
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, vfs);
   Sqlite connection(handle);
   if (result != SQLITE_OK)
     return Error(code_of(result),

@@ -47,8 +47,9 @@ class SqliteStatement {
 
 class Sqlite {
  public:
-  // `name` is a file or a "file:" URI. Waits up to ten seconds for locks of other connections.
-  static Result<Sqlite> open(const std::string& name);
+  // `name` is a file or a "file:" URI; `vfs` one of SQLite's, null: the system's, or the URI's. Waits
+  // up to ten seconds for locks of other connections.
+  static Result<Sqlite> open(const std::string& name, const char* vfs = nullptr);
 
   Status execute(const char* sql);
   // The statement must not outlive the connection.

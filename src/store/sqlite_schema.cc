@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "store/sqlite_batch.h"
+#include "store/sqlite_wal.h"
 
 namespace frameworks {
 namespace {
@@ -96,8 +97,8 @@ Status take_from_version_2(Sqlite& connection) {
   return connection.execute(kDrop2);
 }
 
-Result<Sqlite> open(const std::string& name, const char* pragmas) {
-  ASSIGN_OR_RETURN(Sqlite connection, Sqlite::open(name));
+Result<Sqlite> open(const std::string& name, const char* vfs, const char* pragmas) {
+  ASSIGN_OR_RETURN(Sqlite connection, Sqlite::open(name, vfs));
   RETURN_IF_ERROR(connection.execute(pragmas));
   return connection;
 }
@@ -140,11 +141,11 @@ Status prepare_schema(Sqlite& connection) {
 }
 
 Result<Sqlite> open_for_append(const std::string& name) {
-  return open(name, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0");
+  return open(name, wal_in_one_write(), "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0");
 }
 
 Result<Sqlite> open_for_upkeep(const std::string& name) {
-  return open(name,
+  return open(name, nullptr,
               "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;"
               "PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST");
 }
