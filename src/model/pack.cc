@@ -63,6 +63,77 @@ bool has_field(std::string_view message, uint32_t field) {
   return fields.has(field);
 }
 
+namespace {
+
+constexpr bool is_of_the_store(uint32_t metadata_field) {
+  return metadata_field >= pb::Metadata::kUidFieldNumber &&
+         metadata_field <= pb::Metadata::kDeleteTimeFieldNumber;
+}
+static_assert(pb::Metadata::kUidFieldNumber == 5 && pb::Metadata::kRevisionFieldNumber == 6 &&
+              pb::Metadata::kGenerationFieldNumber == 7 &&
+              pb::Metadata::kCreateTimeFieldNumber == 8 &&
+              pb::Metadata::kUpdateTimeFieldNumber == 9 &&
+              pb::Metadata::kDeleteTimeFieldNumber == 10);
+
+// The value of a field that is a number.
+int64_t number_of(const Field& field) {
+  std::string_view bytes = field.all;
+  uint64_t tag = 0;
+  uint64_t number = 0;
+  CHECK(take_varint(bytes, tag) && take_varint(bytes, number));
+  return static_cast<int64_t>(number);
+}
+
+bool same_metadata_but_store_fields(std::string_view a, std::string_view b) {
+  Fields left(a);
+  Fields right(b);
+  while (true) {
+    while (is_of_the_store(left.number())) left.next();
+    while (is_of_the_store(right.number())) right.next();
+    CHECK(left.good() && right.good());
+    if (left.field().all != right.field().all) return false;
+    if (left.number() == UINT32_MAX) return true;
+    left.next();
+    right.next();
+  }
+}
+
+}  // namespace
+
+StoreFields store_fields(std::string_view message) {
+  StoreFields out;
+  Fields fields(field_bytes(message, kMetadataField));
+  for (; fields.number() <= pb::Metadata::kDeleteTimeFieldNumber; fields.next()) {
+    const Field& field = fields.field();
+    switch (field.number) {
+      case pb::Metadata::kUidFieldNumber:
+        out.uid = field.value;
+        break;
+      case pb::Metadata::kGenerationFieldNumber:
+        out.generation = number_of(field);
+        break;
+      case pb::Metadata::kCreateTimeFieldNumber:
+        out.create_time = field.value;
+        break;
+      case pb::Metadata::kDeleteTimeFieldNumber:
+        out.delete_time = field.value;
+        break;
+      default:
+        break;
+    }
+  }
+  CHECK(fields.good());
+  return out;
+}
+
+bool same_but_store_fields(std::string_view a, std::string_view b) {
+  const Fields left(a);
+  const Fields right(b);
+  CHECK(left.has(kMetadataField) && right.has(kMetadataField));
+  return a.substr(left.field().all.size()) == b.substr(right.field().all.size()) &&
+         same_metadata_but_store_fields(left.field().value, right.field().value);
+}
+
 std::string with_metadata(std::string_view message, const pb::Metadata& metadata) {
   const Fields fields(message);
   CHECK(fields.has(kMetadataField));

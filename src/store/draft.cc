@@ -71,16 +71,18 @@ class ExactBytes {
   std::string made_;
 };
 
-// Good until it is called again on the same thread.
-const pb::Metadata& metadata_of(const Row& row) {
-  thread_local pb::Metadata parsed;  // its strings keep their room
-  if (row.has_exact_bytes()) {
-    const std::string_view bytes = field_bytes(row.bytes(), kMetadataField);
-    CHECK(parsed.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
+void keep_store_fields(const StoreFields& from, pb::Metadata& to) {
+  const auto keep_time = [](std::string_view bytes, google::protobuf::Timestamp& time) {
+    CHECK(time.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
+  };
+  to.set_uid(from.uid.data(), from.uid.size());
+  to.set_generation(from.generation);
+  keep_time(from.create_time, *to.mutable_create_time());
+  if (from.delete_time) {
+    keep_time(*from.delete_time, *to.mutable_delete_time());
   } else {
-    parsed = row.peek().metadata();
+    to.clear_delete_time();
   }
-  return parsed;
 }
 
 // Of a change: the row where it has exact bytes, and its message where that is at hand.
@@ -123,37 +125,41 @@ void Draft::put(Resource resource) {
     seal_fields(*seal_, kind, current == nullptr ? nullptr : &current->resource().message(),
                 *message);
   pb::Metadata& metadata = kind.mutable_metadata(*message);
-  std::string now;
-  const pb::Metadata* was = nullptr;
-  if (current != nullptr) {
-    was = &metadata_of(*current);
-    keep_store_fields(*was, metadata);
-    now = deterministic_bytes(*message);
-    if (now == ExactBytes(*current).get()) return;
-  }
-  Touched& touched = touch(key, current);
+  metadata.set_revision(working_.revision() + 1);
+  *metadata.mutable_update_time() = timestamp(time_);
   if (current == nullptr) {
     if (metadata.uid().empty()) metadata.set_uid(new_uuid());
     metadata.set_generation(1);
     *metadata.mutable_create_time() = timestamp(time_);
     metadata.clear_delete_time();
-  } else if (touched.before) {
-    // Counted from before the transaction: two writes of one are one change.
-    if (touched.writes > 1) was = &metadata_of(*touched.before);
-    if (was->uid() == metadata.uid()) {
-      const ExactBytes before(*touched.before);
-      const bool differs = field_bytes(before.get(), kSpecField) != field_bytes(now, kSpecField);
-      metadata.set_generation(was->generation() + (differs ? 1 : 0));
-    }
+    touch(key, nullptr).after =
+        working_.put(Resource(kind, message), deterministic_bytes(*message), nullptr);
+    return;
   }
-  metadata.set_revision(working_.revision() + 1);
-  *metadata.mutable_update_time() = timestamp(time_);
+  const ExactBytes was(*current);
+  const StoreFields kept = store_fields(was.get());
+  keep_store_fields(kept, metadata);
+  // Most changes are of the spec.
+  metadata.set_generation(kept.generation + 1);
+  std::string bytes = deterministic_bytes(*message);
+  if (same_but_store_fields(was.get(), bytes)) return;
+  Touched& touched = touch(key, current);
   if (metadata.has_delete_time() && metadata.finalizers().empty()) {
     working_.remove(key);
     return;
   }
-  const std::string bytes =
-      now.empty() ? deterministic_bytes(*message) : with_metadata(now, metadata);
+  int64_t generation = kept.generation;
+  if (touched.before) {
+    // Counted from before the transaction: two writes of one are one change.
+    const ExactBytes before(*touched.before);
+    const StoreFields first = store_fields(before.get());
+    const bool differs = field_bytes(before.get(), kSpecField) != field_bytes(bytes, kSpecField);
+    if (first.uid == kept.uid) generation = first.generation + (differs ? 1 : 0);
+  }
+  if (generation != metadata.generation()) {
+    metadata.set_generation(generation);
+    bytes = with_metadata(bytes, metadata);
+  }
   touched.after = working_.put(Resource(kind, message), bytes, current);
 }
 
@@ -204,7 +210,8 @@ void Draft::finish(const Actor& actor, std::vector<Change>& out) {
       working_.put(touched.before);  // there and back
       continue;
     }
-    Change& change = out.emplace_back(Change{revision, time_, actor, std::move(touched.key), {}, {}});
+    Change& change =
+        out.emplace_back(Change{revision, time_, actor, std::move(touched.key), {}, {}});
     give(std::move(touched.before), change.before, change.before_row);
     give(std::move(touched.after), change.after, change.after_row);
   }

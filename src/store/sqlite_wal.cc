@@ -31,9 +31,8 @@ struct Wal {
   int write_waiting() {
     for (size_t done = 0; done < waiting.size();) {
       const size_t size = std::min(kWriteBytes, waiting.size() - done);
-      const int result =
-          file->pMethods->xWrite(file, waiting.data() + done, static_cast<int>(size),
-                                 begin + static_cast<sqlite3_int64>(done));
+      const int result = file->pMethods->xWrite(file, waiting.data() + done, static_cast<int>(size),
+                                                begin + static_cast<sqlite3_int64>(done));
       if (result != SQLITE_OK) {
         // SQLite rolls the commit back; the next one writes all of its pages anew.
         waiting.clear();

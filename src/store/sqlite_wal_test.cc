@@ -25,7 +25,8 @@ class SqliteWal : public testing::Test {
   }
   // Rows from `from` on, each as many bytes.
   void insert(int from, int count, int bytes) {
-    run(fmt::format("WITH RECURSIVE n(i) AS (SELECT {} UNION ALL SELECT i + 1 FROM n WHERE i < {}) "
+    run(
+        fmt::format("WITH RECURSIVE n(i) AS (SELECT {} UNION ALL SELECT i + 1 FROM n WHERE i < {}) "
                     "INSERT INTO t SELECT i, randomblob({}) FROM n",
                     from, from + count - 1, bytes));
   }
