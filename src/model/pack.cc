@@ -66,63 +66,55 @@ bool has_field(std::string_view message, uint32_t field) {
 namespace {
 
 constexpr bool is_of_the_store(uint32_t metadata_field) {
-  return metadata_field >= pb::Metadata::kUidFieldNumber &&
-         metadata_field <= pb::Metadata::kDeleteTimeFieldNumber;
-}
-static_assert(pb::Metadata::kUidFieldNumber == 5 && pb::Metadata::kRevisionFieldNumber == 6 &&
-              pb::Metadata::kGenerationFieldNumber == 7 &&
-              pb::Metadata::kCreateTimeFieldNumber == 8 &&
-              pb::Metadata::kUpdateTimeFieldNumber == 9 &&
-              pb::Metadata::kDeleteTimeFieldNumber == 10);
-
-// The value of a field that is a number.
-int64_t number_of(const Field& field) {
-  std::string_view bytes = field.all;
-  uint64_t tag = 0;
-  uint64_t number = 0;
-  CHECK(take_varint(bytes, tag) && take_varint(bytes, number));
-  return static_cast<int64_t>(number);
-}
-
-bool same_metadata_but_store_fields(std::string_view a, std::string_view b) {
-  Fields left(a);
-  Fields right(b);
-  while (true) {
-    while (is_of_the_store(left.number())) left.next();
-    while (is_of_the_store(right.number())) right.next();
-    CHECK(left.good() && right.good());
-    if (left.field().all != right.field().all) return false;
-    if (left.number() == UINT32_MAX) return true;
-    left.next();
-    right.next();
+  switch (metadata_field) {
+    case pb::Metadata::kUidFieldNumber:
+    case pb::Metadata::kRevisionFieldNumber:
+    case pb::Metadata::kGenerationFieldNumber:
+    case pb::Metadata::kCreateTimeFieldNumber:
+    case pb::Metadata::kUpdateTimeFieldNumber:
+    case pb::Metadata::kDeleteTimeFieldNumber:
+      return true;
+    default:
+      return false;
   }
+}
+
+// Takes off the next entry that is the caller's; empty at the end. What this program does not know,
+// in no order behind what it knows, may end with what cannot be read, which is one entry then.
+std::string_view take_callers(std::string_view& metadata) {
+  while (!metadata.empty()) {
+    const std::string_view from = metadata;
+    Field entry;
+    if (!take_entry(metadata, entry)) {
+      metadata = {};
+      return from;
+    }
+    if (!is_of_the_store(entry.number)) return entry.all;
+  }
+  return {};
 }
 
 }  // namespace
 
 StoreFields store_fields(std::string_view message) {
   StoreFields out;
-  Fields fields(field_bytes(message, kMetadataField));
-  for (; fields.number() <= pb::Metadata::kDeleteTimeFieldNumber; fields.next()) {
-    const Field& field = fields.field();
-    switch (field.number) {
-      case pb::Metadata::kUidFieldNumber:
-        out.uid = field.value;
-        break;
-      case pb::Metadata::kGenerationFieldNumber:
-        out.generation = number_of(field);
-        break;
-      case pb::Metadata::kCreateTimeFieldNumber:
-        out.create_time = field.value;
-        break;
-      case pb::Metadata::kDeleteTimeFieldNumber:
-        out.delete_time = field.value;
-        break;
-      default:
-        break;
+  std::string_view metadata = field_bytes(message, kMetadataField);
+  uint64_t tag = 0;
+  std::string_view value;
+  // A tag has its field's number and a wire type: 0 is a number, 2 has a size.
+  constexpr auto sized = [](uint64_t field) { return field << 3 | 2; };
+  while (take_varint(metadata, tag)) {
+    if (tag == uint64_t{pb::Metadata::kGenerationFieldNumber} << 3) {
+      uint64_t number = 0;
+      if (!take_varint(metadata, number)) break;
+      out.generation = static_cast<int64_t>(number);
+      continue;
     }
+    if (!take_value(metadata, tag, value)) break;
+    if (tag == sized(pb::Metadata::kUidFieldNumber)) out.uid = value;
+    if (tag == sized(pb::Metadata::kCreateTimeFieldNumber)) out.create_time = value;
+    if (tag == sized(pb::Metadata::kDeleteTimeFieldNumber)) out.delete_time = value;
   }
-  CHECK(fields.good());
   return out;
 }
 
@@ -130,8 +122,12 @@ bool same_but_store_fields(std::string_view a, std::string_view b) {
   const Fields left(a);
   const Fields right(b);
   CHECK(left.has(kMetadataField) && right.has(kMetadataField));
-  return a.substr(left.field().all.size()) == b.substr(right.field().all.size()) &&
-         same_metadata_but_store_fields(left.field().value, right.field().value);
+  if (a.substr(left.field().all.size()) != b.substr(right.field().all.size())) return false;
+  std::string_view in_a = left.field().value;
+  std::string_view in_b = right.field().value;
+  while (!in_a.empty() || !in_b.empty())
+    if (take_callers(in_a) != take_callers(in_b)) return false;
+  return true;
 }
 
 std::string with_metadata(std::string_view message, const pb::Metadata& metadata) {

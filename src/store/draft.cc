@@ -18,20 +18,6 @@ google::protobuf::Timestamp timestamp(WallTime time) {
       std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count());
 }
 
-// The fields that are the store's, as `from` has them.
-void keep_store_fields(const pb::Metadata& from, pb::Metadata& to) {
-  to.set_uid(from.uid());
-  to.set_revision(from.revision());
-  to.set_generation(from.generation());
-  *to.mutable_create_time() = from.create_time();
-  *to.mutable_update_time() = from.update_time();
-  if (from.has_delete_time()) {
-    *to.mutable_delete_time() = from.delete_time();
-  } else {
-    to.clear_delete_time();
-  }
-}
-
 std::unique_ptr<Message> copy(const Message& message) {
   std::unique_ptr<Message> out(message.New());
   out->CopyFrom(message);
@@ -44,16 +30,6 @@ std::shared_ptr<Message> take_message(Resource resource) {
   resource = {};
   if (message.use_count() == 1) return message;
   return copy(*message);
-}
-
-// Whether only the store's own fields differ, and it is the same resource still.
-bool is_same(const Resource& a, const Resource& b) {
-  if (a.metadata().has_delete_time() != b.metadata().has_delete_time() ||
-      a.metadata().uid() != b.metadata().uid())
-    return false;
-  const std::unique_ptr<Message> other = copy(b.message());
-  keep_store_fields(a.metadata(), b.kind().mutable_metadata(*other));
-  return same_bytes(a.message(), *other);
 }
 
 // The exact bytes of a row, as it has them or made.
@@ -71,12 +47,23 @@ class ExactBytes {
   std::string made_;
 };
 
+// Whether only the store's own fields differ, and it is the same resource still.
+bool is_same(const Row& a, const Row& b) {
+  const ExactBytes left(a);
+  const ExactBytes right(b);
+  const StoreFields in_left = store_fields(left.get());
+  const StoreFields in_right = store_fields(right.get());
+  return in_left.uid == in_right.uid &&
+         in_left.delete_time.has_value() == in_right.delete_time.has_value() &&
+         same_but_store_fields(left.get(), right.get());
+}
+
+// What stays of the version before.
 void keep_store_fields(const StoreFields& from, pb::Metadata& to) {
   const auto keep_time = [](std::string_view bytes, google::protobuf::Timestamp& time) {
     CHECK(time.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
   };
   to.set_uid(from.uid.data(), from.uid.size());
-  to.set_generation(from.generation);
   keep_time(from.create_time, *to.mutable_create_time());
   if (from.delete_time) {
     keep_time(*from.delete_time, *to.mutable_delete_time());
@@ -206,7 +193,7 @@ void Draft::finish(const Actor& actor, std::vector<Change>& out) {
   for (Touched& touched : touched_) {
     if (!touched.after && !touched.before) continue;
     if (touched.writes > 1 && touched.after && touched.before &&
-        is_same(touched.before->peek(), touched.after->peek())) {
+        is_same(*touched.before, *touched.after)) {
       working_.put(touched.before);  // there and back
       continue;
     }

@@ -30,6 +30,13 @@ class SqliteWal : public testing::Test {
                     "INSERT INTO t SELECT i, randomblob({}) FROM n",
                     from, from + count - 1, bytes));
   }
+  // Ten rows, then 400 more in a transaction that is open and does not fit in the cache.
+  void begin_large_transaction() {
+    insert(0, 10, 5'000);
+    run("PRAGMA cache_size = 10");
+    run("BEGIN IMMEDIATE");
+    insert(10, 400, 5'000);
+  }
   static int64_t rows(Sqlite& connection) { return *connection.number("SELECT count(*) FROM t"); }
   static int64_t bytes(Sqlite& connection) {
     return *connection.number("SELECT coalesce(sum(length(bytes)), 0) FROM t");
@@ -49,10 +56,7 @@ TEST_F(SqliteWal, AnotherConnectionSeesEachCommitAtOnce) {
 }
 
 TEST_F(SqliteWal, ATransactionThatDoesNotFitInMemoryReadsItself) {
-  insert(0, 10, 5'000);
-  run("PRAGMA cache_size = 10");
-  run("BEGIN IMMEDIATE");
-  insert(10, 400, 5'000);
+  begin_large_transaction();
   run("UPDATE t SET bytes = randomblob(4000) WHERE number % 3 = 0");
   EXPECT_EQ(rows(*writer_), 410);
   EXPECT_EQ(bytes(*writer_), 137 * 4'000 + 273 * 5'000);
@@ -65,10 +69,7 @@ TEST_F(SqliteWal, ATransactionThatDoesNotFitInMemoryReadsItself) {
 }
 
 TEST_F(SqliteWal, WhatIsRolledBackLeavesNothing) {
-  insert(0, 10, 5'000);
-  run("PRAGMA cache_size = 10");
-  run("BEGIN IMMEDIATE");
-  insert(10, 400, 5'000);
+  begin_large_transaction();
   run("ROLLBACK");
   EXPECT_EQ(rows(*writer_), 10);
   insert(10, 5, 100);

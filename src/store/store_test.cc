@@ -120,6 +120,47 @@ TEST_F(StoreTest, AWriteThatChangesNothingMakesNoRevision) {
   EXPECT_EQ(find("a")->metadata().update_time().seconds(), 1'700'000'000);
 }
 
+// A caller may send fields that this program does not know: they lie behind all others, in no
+// order, and may have the number of a known one with another type.
+TEST_F(StoreTest, FieldsThatAreNotKnownStayAndHurtNothing) {
+  const std::string odd_bytes[] = {
+      std::string("\x08\x05", 2),               // 1, a number
+      std::string("\x30\x05\x28\x07", 4),       // 6, as it is; 5, a number
+      std::string("\xa2\x06\x01x\x48\x01", 6),  // 100, then 9, a number
+      std::string("\x13\x14", 2),               // 2, a group
+      std::string("\x3a\x01x\x52\x00", 5),      // 7, bytes; 10, which is the store's
+  };
+  int number = 0;
+  for (const std::string& odd : odd_bytes) {
+    const std::string name = "odd-" + std::to_string(number++);
+    const auto put = [&](const std::string& plan) {
+      pb::Tenant out = tenant(name, plan);
+      std::string metadata = out.metadata().SerializeAsString() + odd;
+      EXPECT_TRUE(out.mutable_metadata()->ParseFromString(metadata));
+      return Edit([out](Transaction& t) -> Status {
+        t.put(out);
+        return {};
+      });
+    };
+    const Revision made = write(put("free")).revision;
+    EXPECT_EQ(write(put("free")).revision, made) << "the same again";
+    EXPECT_EQ(write(put("pro")).revision, made + 1);
+    const auto found = find(name);
+    EXPECT_EQ(found->metadata().generation(), 2);
+    EXPECT_EQ(found->metadata().uid().size(), 36u);
+    EXPECT_FALSE(found->metadata().has_delete_time());
+    EXPECT_EQ(found->spec().plan(), "pro");
+    write([&](Transaction& t) -> Status {
+      pb::Tenant once = *found;
+      once.mutable_spec()->set_plan("free");
+      t.put(once);
+      t.put(*found);
+      return {};
+    });
+    EXPECT_EQ(now()->revision(), made + 1) << "there and back";
+  }
+}
+
 TEST_F(StoreTest, ThereAndBackWithinOneTransactionIsNoChange) {
   write(put_tenant("a", "free"));
   const Committed done = write([](Transaction& t) -> Status {
