@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,7 @@ struct FakeDisk {
   Locked<std::map<const void*, std::function<void()>>> followers;
   Locked<std::map<std::string, ServerBeat>> servers;
   Locked<std::map<std::string, std::string>> kept;
+  std::mutex turn;  // held: nobody else appends
 };
 
 class FakeLog : public Log {
@@ -147,7 +149,7 @@ class FakeLog : public Log {
   std::shared_ptr<FakeDisk> disk_;
 };
 
-// Of several servers. A turn keeps nobody out: it is a promise of progress only.
+// Of several servers.
 class FakeSharedLog final : public FakeLog, public SharedLog {
  public:
   using FakeLog::FakeLog;
@@ -161,7 +163,9 @@ class FakeSharedLog final : public FakeLog, public SharedLog {
     return snapshot;
   }
   Status append(std::span<const Change> changes, std::span<const AuditRow> audit) override {
+    (void)take_turn();
     Status done = FakeLog::append(changes, audit);
+    end_turn();
     const Revision first = changes.front().revision;
     if (!done && first > own_ && first <= newest())
       return Error(Code::kAborted, "another server was first");
@@ -178,8 +182,13 @@ class FakeSharedLog final : public FakeLog, public SharedLog {
   void follow(std::function<void()> changed) override {
     disk_->followers.with([&](auto& followers) { followers[this] = std::move(changed); });
   }
-  Status take_turn() override { return {}; }
-  void end_turn() override {}
+  Status take_turn() override {
+    if (!turn_.owns_lock()) turn_ = std::unique_lock(disk_->turn);
+    return {};
+  }
+  void end_turn() override {
+    if (turn_.owns_lock()) turn_.unlock();
+  }
   Status enter(const std::string& name, const std::string& incarnation) override {
     disk_->servers.with([&](auto& servers) {
       ServerBeat& beat = servers[name];
@@ -225,6 +234,7 @@ class FakeSharedLog final : public FakeLog, public SharedLog {
   }
 
  private:
+  std::unique_lock<std::mutex> turn_;  // the writer's
   Revision newest() {
     return disk_->content.with([](const FakeDisk::Content& content) { return newest_of(content); });
   }
