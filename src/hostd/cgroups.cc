@@ -1,6 +1,8 @@
 #include "hostd/cgroups.h"
 
 #include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -147,6 +149,24 @@ Result<std::vector<fs::path>> find_cgroup_roots(std::string_view instance) {
   auto roots = plan_cgroup_roots(mountinfo, own, instance);
   if (roots.empty()) return Error(Code::kFailedPrecondition, "no cgroup hierarchy is mounted");
   return roots;
+}
+
+Status Cgroups::check_visible() const {
+  for (const fs::path& root : roots_) {
+    // The directories themselves may be gone, after a start of the host.
+    fs::path there = root;
+    std::error_code error;
+    while (!fs::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+    struct statfs type {};
+    if (statfs(there.c_str(), &type) != 0)
+      return errno_error(fmt::format("look at {}", there.string()));
+    if (type.f_type != CGROUP_SUPER_MAGIC && type.f_type != CGROUP2_SUPER_MAGIC)
+      return Error(Code::kFailedPrecondition,
+                   fmt::format("cgroup {} cannot be seen from here: no cgroup hierarchy is mounted "
+                               "there; try again from outside of `ip netns exec`",
+                               root.string()));
+  }
+  return {};
 }
 
 Status Cgroups::ensure(std::string_view child, const Limits& limits) const {

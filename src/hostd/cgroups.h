@@ -34,6 +34,9 @@ class Cgroups {
  public:
   explicit Cgroups(std::vector<std::filesystem::path> roots) : roots_(std::move(roots)) {}
 
+  // kFailedPrecondition: the hierarchies are not mounted in this mount namespace, so that nothing can
+  // be said of who is in them (`ip netns exec` starts programs without them).
+  Status check_visible() const;
   // Makes the child in every hierarchy and sets its limits; again to change them.
   Status ensure(std::string_view child, const Limits& limits) const;
   // The files through which a process enters the child.

@@ -31,5 +31,14 @@ TEST(Cgroups, NothingMountedGivesNothing) {
   EXPECT_TRUE(plan_cgroup_roots("", "", "demo").empty());
 }
 
+TEST(Cgroups, WhatIsNotMountedHereIsNotTakenForEmpty) {
+  const Status hidden = Cgroups({"/proc/frameworks-demo/machine"}).check_visible();
+  ASSERT_FALSE(hidden);
+  EXPECT_EQ(hidden.error().code(), Code::kFailedPrecondition);
+  const auto roots = find_cgroup_roots("frameworks-that-was-never-there");
+  if (!roots) GTEST_SKIP() << "this host has no cgroup hierarchy";
+  EXPECT_TRUE(Cgroups(*roots).check_visible());
+}
+
 }  // namespace
 }  // namespace frameworks::hostd

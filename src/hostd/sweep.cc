@@ -83,6 +83,8 @@ Status sweep(const std::string& instance, const fs::path& path,
         fmt::format("network namespace \"{}\" is not of {}; give the --state it was made with",
                     instance, path.string()));
 
+  const Cgroups cgroups(cgroups_of(instance, host));
+  RETURN_IF_ERROR(cgroups.check_visible());
   if (is_alive(host.daemon())) {
     say(fmt::format("stopping the daemon (process {})", host.daemon().pid()));
     RETURN_IF_ERROR(end_process(host.daemon(), kPatience));
@@ -93,7 +95,6 @@ Status sweep(const std::string& instance, const fs::path& path,
     // From here on no daemon can start over what is being removed.
     ASSIGN_OR_RETURN(lock, take_lock(path / "lock", kPatience));
   }
-  const Cgroups cgroups(cgroups_of(instance, host));
   if (const auto processes = cgroups.processes(""); !processes.empty()) {
     say(fmt::format("ending {} processes of {} machines and the wan emulator", processes.size(),
                     state.list_machines().size()));
