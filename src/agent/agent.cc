@@ -62,9 +62,11 @@ Result<std::unique_ptr<Agent>> Agent::start(AgentOptions options, NodeDrivers dr
                      MediaAuthority::start(
                          agent->options_.media_listen, agent->tenancy_,
                          [self] { return self->status_json(); }, &agent->checks_->passive()));
-    if (!agent->options_.media_statistics.empty())
-      agent->traffic_ =
-          std::make_unique<MediaTraffic>(agent->options_.media_statistics, agent->tenancy_, clock);
+    if (!agent->options_.media_log.empty()) {
+      ASSIGN_OR_RETURN(agent->media_log_, MediaLog::start(agent->options_.media_log));
+    }
+    agent->traffic_ = std::make_unique<MediaTraffic>(
+        agent->options_.media_statistics, agent->media_log_.get(), agent->tenancy_, clock);
   }
   agent->reach_ = ReachDesk::start(clock);
   agent->applier_ = std::jthread([self](const std::stop_token& stop) { self->apply_loop(stop); });
@@ -75,6 +77,7 @@ Agent::~Agent() {
   applier_ = {};  // stops and joins
   reach_ = nullptr;
   traffic_ = nullptr;
+  media_log_ = nullptr;
   media_ = nullptr;
   checks_ = nullptr;
 }

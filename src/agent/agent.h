@@ -4,7 +4,8 @@
 //                                                        │ plan ─► applied ─► told
 //
 // Threads: run()'s own (connects, heartbeats, writes to the stream), one that reads the stream, one
-// that applies plans, one for checks, one for the media authority. Queues between them.
+// that applies plans, one for checks, one for the media authority, two for the media server's
+// traffic. Queues between them.
 #pragma once
 
 #include <atomic>
@@ -38,8 +39,10 @@ struct AgentOptions {
   std::filesystem::path ca_file = "/etc/frameworks/ca.pem";
   // Empty: no media authority.
   std::string media_listen = "127.0.0.1:18010";
-  // Where nginx-rtmp tells its statistics; empty: limits in Mbit/s are not enforced.
+  // Where nginx-rtmp tells its statistics; empty: limits in Mbit/s do not count RTMP.
   std::string media_statistics = "http://127.0.0.1:18011/statistics";
+  // Where nginx tells of each file that it sent; empty: limits in Mbit/s do not count HLS.
+  std::string media_log = "127.0.0.1:18012";
   bool simulated = false;
   // Although simulated, it stands in the node's network: silent peers are looked for from here.
   bool looks_for_peers = false;
@@ -98,6 +101,7 @@ class Agent {
   std::unique_ptr<Checks> checks_;
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<MediaAuthority> media_;
+  std::unique_ptr<MediaLog> media_log_;
   std::unique_ptr<MediaTraffic> traffic_;
   LoadMeter load_;
   std::unique_ptr<ReachDesk> reach_;

@@ -234,7 +234,7 @@ TEST_F(AgentLife, TheLastGoodPlanIsInForceWithoutTheServer) {
   ASSERT_TRUE(server_.wait([&] { return !server_.acks.empty(); }));
   stop();
   options_.server = "127.0.0.1:1";
-  options_.media_listen = "127.0.0.1:0";
+  options_.media_listen = options_.media_log = "127.0.0.1:0";
   start();
   EXPECT_EQ(wireguard_->observe()->config.listen_port, 51820);
   EXPECT_NE(

@@ -50,23 +50,46 @@ std::map<std::string, int64_t> parse_media_statistics(std::string_view xml) {
   return out;
 }
 
-MediaTraffic::MediaTraffic(std::string url, Tenancy& tenancy, Clock& clock)
-    : url_(std::move(url)), tenancy_(tenancy), clock_(clock) {
+MediaTraffic::MediaTraffic(std::string url, MediaLog* log, Tenancy& tenancy, Clock& clock)
+    : url_(std::move(url)),
+      log_(log),
+      tenancy_(tenancy),
+      clock_(clock),
+      before_since_(clock.mono()),
+      since_(before_since_) {
   thread_ = std::jthread([this](const std::stop_token& stop) { follow(stop); });
 }
 
-void MediaTraffic::follow(const std::stop_token& stop) {
-  bool answered = true;
-  while (clock_.sleep_for(kInterval, stop)) {
-    if (!tenancy_.has_sessions()) {
-      tenancy_.set_traffic({});
-      continue;
+MediaTraffic::ByTenant MediaTraffic::ask() {
+  if (url_.empty() || !tenancy_.has_sessions()) return {};
+  const auto xml = ask_http(url_, kMaxStatistics);
+  if (!xml && answered_)
+    spdlog::warn("limits in Mbit/s do not count RTMP: {}", xml.error().message());
+  answered_ = xml.has_value();
+  return xml ? parse_media_statistics(*xml) : ByTenant();
+}
+
+void MediaTraffic::add_files(ByTenant& traffic) {
+  if (log_ == nullptr) return;
+  ByTenant bytes = log_->take();
+  const MonoTime now = clock_.mono();
+  const double seconds = std::chrono::duration<double>(now - before_since_).count();
+  for (const ByTenant* part : {&bytes, &bytes_before_})
+    for (const auto& [tenant, sent] : *part) {
+      const double rate =
+          std::min(static_cast<double>(kMostBits), static_cast<double>(sent) * 8 / seconds);
+      int64_t& sum = traffic[tenant];
+      sum = std::min(kMostBits, sum + static_cast<int64_t>(rate));
     }
-    const auto xml = ask_http(url_, kMaxStatistics);
-    if (!xml && answered)
-      spdlog::warn("limits in Mbit/s are not enforced: {}", xml.error().message());
-    answered = xml.has_value();
-    tenancy_.set_traffic(xml ? parse_media_statistics(*xml) : std::map<std::string, int64_t>());
+  bytes_before_ = std::move(bytes);
+  before_since_ = std::exchange(since_, now);
+}
+
+void MediaTraffic::follow(const std::stop_token& stop) {
+  while (clock_.sleep_for(kInterval, stop)) {
+    ByTenant traffic = ask();
+    add_files(traffic);
+    tenancy_.set_traffic(std::move(traffic));
   }
 }
 

@@ -2,7 +2,8 @@
 // in Mbit/s.
 //
 // Asked of nginx-rtmp's statistics (`rtmp_stat live`, XML) on a thread of its own, and only while
-// something runs. What is fetched over HLS is not among them: its viewers are (Tenancy::may_watch).
+// something runs; to that comes what was fetched as files (media_log.h). Both are averages of about
+// Tenancy::kAveraged.
 #pragma once
 
 #include <map>
@@ -10,6 +11,7 @@
 #include <string_view>
 #include <thread>
 
+#include "agent/media_log.h"
 #include "agent/tenancy.h"
 #include "base/clock.h"
 
@@ -23,15 +25,28 @@ class MediaTraffic {
  public:
   static constexpr Duration kInterval = std::chrono::seconds(5);
 
-  // `url`: "http://address:port/path". Stops when it is destroyed.
-  MediaTraffic(std::string url, Tenancy& tenancy, Clock& clock);
+  // `url`: "http://address:port/path"; empty: nobody is asked. `log`: null: what is fetched as files
+  // is not known. Stops when it is destroyed.
+  MediaTraffic(std::string url, MediaLog* log, Tenancy& tenancy, Clock& clock);
 
  private:
+  using ByTenant = std::map<std::string, int64_t>;
+
   void follow(const std::stop_token& stop);
+  // Bits per second now, of streams over RTMP.
+  ByTenant ask();
+  // Adds the bits per second of files, of this interval and the one before.
+  void add_files(ByTenant& traffic);
 
   const std::string url_;
+  MediaLog* const log_;
   Tenancy& tenancy_;
   Clock& clock_;
+  // The thread's own.
+  bool answered_ = true;
+  ByTenant bytes_before_;  // of files, in the interval before
+  MonoTime before_since_;
+  MonoTime since_;
   std::jthread thread_;
 };
 

@@ -1,9 +1,12 @@
 #include "agent/media_traffic.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <sys/socket.h>
 
 #include "agent/media_authority.h"
+#include "base/fd.h"
 
 namespace frameworks {
 namespace {
@@ -67,23 +70,50 @@ TEST(Tenancy, AtItsLimitOfTrafficNothingOfATenantBegins) {
   EXPECT_EQ(tenancy.may_publish("name=acme%2Bother").reason,
             "tenant acme has 3.0 Mbit/s here, its limit is 3");
   EXPECT_FALSE(tenancy.may_play("name=acme%2Bshow&clientid=1").allowed);
+  EXPECT_FALSE(tenancy.may_watch("acme+show", "somebody").allowed);
   EXPECT_TRUE(tenancy.may_publish("name=globex%2Bshow").allowed) << "it has no limit";
   tenancy.set_traffic({{"acme", 2'900'000}});
   EXPECT_TRUE(tenancy.may_publish("name=acme%2Bother").allowed);
 }
 
-TEST(Tenancy, AboveItOneEndsForEachTimeThatItWasMeasured) {
+TEST(Tenancy, AboveItAsManyEndAsHaveTheExcess) {
+  ManualClock clock;
+  Tenancy tenancy(clock);
+  tenancy.set(limited(3));
+  for (const char* name : {"name=acme%2Ba", "name=acme%2Bb", "name=acme%2Bc", "name=acme%2Bd"})
+    EXPECT_TRUE(tenancy.may_publish(name).allowed);
+  const auto goes_on = [&](const std::string& stream) {
+    return tenancy.may_go_on("call=update_publish&name=acme%2B" + stream).allowed;
+  };
+  tenancy.set_traffic({{"acme", 5'600'000}});
+  EXPECT_FALSE(goes_on("a"));  // leaves 4.2
+  EXPECT_FALSE(goes_on("b"));  // leaves 2.8
+  EXPECT_TRUE(goes_on("c"));
+  // What ended is in what is measured for a while: no reason to end more, nor to begin anew.
+  tenancy.set_traffic({{"acme", 5'600'000}});
+  EXPECT_TRUE(goes_on("d"));
+  EXPECT_EQ(tenancy.may_publish("name=acme%2Ba").reason,
+            "tenant acme was above its limit of 3 Mbit/s here within the last 10 s");
+  clock.advance(Tenancy::kAveraged);
+  tenancy.set_traffic({{"acme", 3'100'000}});
+  EXPECT_FALSE(goes_on("c"));
+  EXPECT_TRUE(goes_on("d"));
+  clock.advance(Tenancy::kAveraged);
+  EXPECT_TRUE(tenancy.may_publish("name=acme%2Ba").allowed);
+}
+
+TEST(Tenancy, AboveItViewersEndBeforeStreams) {
   Tenancy tenancy;
   tenancy.set(limited(3));
-  for (const char* name : {"name=acme%2Ba", "name=acme%2Bb", "name=acme%2Bc"})
-    EXPECT_TRUE(tenancy.may_publish(name).allowed);
-  tenancy.set_traffic({{"acme", 5'000'000}});
-  EXPECT_FALSE(tenancy.may_go_on("call=update_publish&name=acme%2Ba").allowed);
-  EXPECT_TRUE(tenancy.may_go_on("call=update_publish&name=acme%2Bb").allowed);
-  tenancy.set_traffic({{"acme", 3'400'000}});
-  EXPECT_FALSE(tenancy.may_go_on("call=update_publish&name=acme%2Bb").allowed);
-  tenancy.set_traffic({{"acme", 1'700'000}});
-  EXPECT_TRUE(tenancy.may_go_on("call=update_publish&name=acme%2Bc").allowed);
+  EXPECT_TRUE(tenancy.may_publish("name=acme%2Bshow").allowed);
+  EXPECT_TRUE(tenancy.may_watch("acme+show", "one").allowed);
+  EXPECT_TRUE(tenancy.may_play("name=acme%2Bshow&clientid=2").allowed);
+  tenancy.set_traffic({{"acme", 6'000'000}});
+  EXPECT_TRUE(tenancy.may_go_on(kShow).allowed);
+  EXPECT_FALSE(tenancy.may_watch("acme+show", "one").allowed);  // leaves 4
+  EXPECT_FALSE(tenancy.may_go_on("call=update_play&name=acme%2Bshow&clientid=2").allowed);
+  EXPECT_TRUE(tenancy.may_go_on(kShow).allowed);
+  EXPECT_FALSE(tenancy.may_watch("acme+show", "one").allowed) << "at once again";
 }
 
 // The media authority's own status stands in for the media server's statistics.
@@ -99,7 +129,7 @@ TEST(MediaTraffic, IsAskedForWhileSomethingRuns) {
   });
   ASSERT_TRUE(server) << server.error().text();
   const MediaTraffic traffic("http://127.0.0.1:" + std::to_string((*server)->port()) + "/v1/status",
-                             tenancy, clock);
+                             nullptr, tenancy, clock);
   const auto becomes = [&](auto condition) {
     for (const auto end = system_clock().mono() + 30s; system_clock().mono() < end;) {
       clock.advance(MediaTraffic::kInterval);
@@ -115,6 +145,83 @@ TEST(MediaTraffic, IsAskedForWhileSomethingRuns) {
   EXPECT_GT(asked, 0);
   out = 0;
   EXPECT_TRUE(becomes([&] { return tenancy.may_go_on(kShow).allowed; }));
+}
+
+// Datagrams as nginx sends them.
+class SentFiles : public testing::Test {
+ protected:
+  void send(const std::string& text) const {
+    const std::string datagram = "<190>Nov 30 10:00:00 hls: " + text;
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<uint16_t>(log_->port()));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ASSERT_EQ(sendto(fd_.get(), datagram.data(), datagram.size(), 0,
+                     reinterpret_cast<sockaddr*>(&to), sizeof to),
+              static_cast<ssize_t>(datagram.size()));
+  }
+  std::unique_ptr<MediaLog> log_ = std::move(*MediaLog::start("127.0.0.1:0"));
+  Fd fd_{socket(AF_INET, SOCK_DGRAM, 0)};
+};
+
+TEST_F(SentFiles, AreSummedByTenant) {
+  send("200 1000 /hls/acme+show-1.ts");
+  send("206 24 /hls/acme+other.m3u8");
+  send("404 300 /hls/globex+show-1.ts");
+  send("200 7 /hls/globex+show-2.ts");
+  send("200 1 /hls/last+x.ts");
+  std::map<std::string, int64_t> sum;
+  for (int i = 0; i < 2'000 && sum.count("last") == 0; ++i) {
+    for (const auto& [name, bytes] : log_->take()) sum[name] += bytes;
+    system_clock().sleep_for(5ms, {});
+  }
+  const std::map<std::string, int64_t> wanted{{"acme", 1'024}, {"globex", 7}, {"last", 1}};
+  EXPECT_EQ(sum, wanted);
+  EXPECT_TRUE(log_->take().empty());
+}
+
+TEST(SentFile, NonsenseCountsNothing) {
+  for (const char* text :
+       {"", "200", "200 ", "200 5", "200 5 ", "200 x /hls/acme+a", "200 -5 /hls/acme+a",
+        "200 5 acme+a", "200 5 /hls/acme", "200 5 /hls/+a", "200 5 /acme+a/b", "2000 5 /acme+a",
+        "301 5 /acme+a", "200 99999999999999999999 /acme+a", "200 1000000000001 /acme+a"})
+    EXPECT_FALSE(parse_sent_file(std::string("<190>Nov 30 10:00:00 hls: ") + text)) << text;
+  EXPECT_FALSE(parse_sent_file("200 5 /hls/acme+a")) << "no header";
+  EXPECT_FALSE(parse_sent_file("x: 200 5 /hls/" + std::string(64, 'a') + "+a"));
+  EXPECT_TRUE(parse_sent_file("x: 200 5 /hls/" + std::string(63, 'a') + "+a"));
+}
+
+RC_GTEST_PROP(SentFile, SurvivesWhateverIsSent, (const std::string& noise)) {
+  for (const std::string& text : {noise, ": 200 " + noise, ": 200 5 /" + noise})
+    if (const auto sent = parse_sent_file(text))
+      RC_ASSERT(sent->bytes >= 0 && !sent->tenant.empty());
+}
+
+TEST_F(SentFiles, AnAddressThatIsTakenIsNamed) {
+  const std::string address = "127.0.0.1:" + std::to_string(log_->port());
+  const auto second = MediaLog::start(address);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), Code::kUnavailable);
+  EXPECT_NE(second.error().message().find(address), std::string::npos) << second.error().message();
+  EXPECT_FALSE(MediaLog::start("nowhere"));
+}
+
+TEST_F(SentFiles, CountForTheLimit) {
+  ManualClock clock;
+  Tenancy tenancy(clock);
+  tenancy.set(limited(3));
+  const MediaTraffic traffic("", log_.get(), tenancy, clock);
+  EXPECT_TRUE(tenancy.may_watch("acme+show", "one").allowed);
+  bool refused = false;
+  for (const auto end = system_clock().mono() + 30s; !refused && system_clock().mono() < end;) {
+    send("200 1900000 /hls/acme+show-1.ts");  // 3.04 Mbit/s
+    system_clock().sleep_for(10ms, {});
+    clock.advance(MediaTraffic::kInterval);
+    system_clock().sleep_for(10ms, {});
+    refused = !tenancy.may_publish("name=acme%2Bother").allowed;
+  }
+  EXPECT_TRUE(refused);
+  EXPECT_FALSE(tenancy.may_watch("acme+show", "one").allowed);
 }
 
 }  // namespace

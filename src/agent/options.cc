@@ -39,9 +39,14 @@ constexpr std::array kOptions = {
            }},
     Option{"--media-statistics", "URL", "FRAMEWORKS_MEDIA_STATISTICS",
            "http://127.0.0.1:18011/statistics",
-           "nginx-rtmp's rtmp_stat, for limits in Mbit/s; \"off\": none are enforced",
+           "nginx-rtmp's rtmp_stat, for limits in Mbit/s; \"off\": RTMP is not counted",
            [](CommandLine& line, std::string text) {
              line.agent.media_statistics = text == "off" ? "" : std::move(text);
+           }},
+    Option{"--media-log", "ADDR:PORT", "FRAMEWORKS_MEDIA_LOG", "127.0.0.1:18012",
+           "UDP, where nginx logs what it sent, for limits in Mbit/s; \"off\": HLS is not counted",
+           [](CommandLine& line, std::string text) {
+             line.agent.media_log = text == "off" ? "" : std::move(text);
            }},
     Option{"--tokens", "DIR", nullptr, "",
            "simulate: a node for every DIR/<node>.token, also for those that come later",

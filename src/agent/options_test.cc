@@ -32,6 +32,7 @@ TEST(Options, ComeFromTheCommandLineElseTheEnvironmentElseTheDefault) {
   EXPECT_EQ(parse({}, {{"FRAMEWORKS_SERVER", "s:1"}, {"FRAMEWORKS_NODE", "n"}})->command, "run");
   EXPECT_EQ(parse({"--server", "s:1", "--node", "n", "--media-listen", "off"})->agent.media_listen,
             "");
+  EXPECT_EQ(parse({"--server", "s:1", "--node", "n", "--media-log", "off"})->agent.media_log, "");
 }
 
 TEST(Options, SimulatedNodesLookForPeersOnlyWhereTheyAreTold) {

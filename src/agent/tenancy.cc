@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "base/text.h"
@@ -100,13 +101,29 @@ Tenancy::SectionPtr Tenancy::section() const {
 }
 
 void Tenancy::set_traffic(std::map<std::string, int64_t> traffic) {
-  traffic_.with([&](auto& present) { present = std::move(traffic); });
+  std::map<std::string, Traffic> fresh;
+  for (const auto& [tenant, bits] : traffic) {
+    const int64_t count = running(streams_, tenant) + running(viewers_, tenant);
+    fresh[tenant] = {bits, std::max<int64_t>(1, bits / std::max<int64_t>(1, count)), {}};
+  }
+  const MonoTime now = clock_.mono();
+  traffic_.with([&](auto& present) {
+    for (auto& [tenant, measured] : fresh) {
+      const auto known = present.find(tenant);
+      if (known == present.end() || known->second.settles_at <= now) continue;
+      measured.bits = std::min(measured.bits, known->second.bits);
+      measured.settles_at = known->second.settles_at;
+    }
+    present = std::move(fresh);
+  });
 }
 
-int64_t Tenancy::traffic(const std::string& tenant) const {
-  return traffic_.with([&](const auto& all) {
+void Tenancy::take_share(const std::string& tenant) {
+  traffic_.with([&](auto& all) {
     const auto found = all.find(tenant);
-    return found == all.end() ? 0 : found->second;
+    if (found == all.end()) return;
+    found->second.bits -= found->second.average;
+    found->second.settles_at = clock_.mono() + kAveraged;
   });
 }
 
@@ -121,12 +138,21 @@ PublishAnswer Tenancy::judge(const std::string& tenant, const SectionPtr& sectio
 }
 
 std::optional<std::string> Tenancy::over_traffic(const std::string& tenant,
-                                                 const SectionPtr& section) const {
+                                                 const SectionPtr& section, bool begins) const {
   const int64_t allowed = bits_allowed(*find_entry(*section, tenant));
-  const int64_t now = traffic(tenant);
-  if (allowed == 0 || now < allowed) return {};
-  return fmt::format("tenant {} has {:.1f} Mbit/s here, its limit is {}", tenant,
-                     static_cast<double>(now) / 1e6, allowed / 1'000'000);
+  if (allowed == 0) return {};
+  const Traffic now = traffic_.with([&](const auto& all) {
+    const auto found = all.find(tenant);
+    return found == all.end() ? Traffic() : found->second;
+  });
+  if (now.bits >= allowed)
+    return fmt::format("tenant {} has {:.1f} Mbit/s here, its limit is {}", tenant,
+                       static_cast<double>(now.bits) / 1e6, allowed / 1'000'000);
+  if (begins && now.settles_at > clock_.mono())
+    return fmt::format("tenant {} was above its limit of {} Mbit/s here within the last {} s",
+                       tenant, allowed / 1'000'000,
+                       std::chrono::duration_cast<std::chrono::seconds>(kAveraged).count());
+  return {};
 }
 
 bool Tenancy::count(Runs& runs, const std::string& tenant, const std::string& name, int64_t limit) {
@@ -163,7 +189,7 @@ PublishAnswer Tenancy::may_publish(std::string_view form) {
   if (draining_) return {false, "this node is being drained: ask for another"};
   PublishAnswer answer = judge(tenant, now, "publish");
   if (!answer.allowed) return answer;
-  if (auto why = over_traffic(tenant, now)) return {false, *std::move(why)};
+  if (auto why = over_traffic(tenant, now, true)) return {false, *std::move(why)};
   if (!count(streams_, tenant, request->stream, find_entry(*now, tenant)->limits().streams()))
     return {false, fmt::format("tenant {} has as many streams here as its limit allows", tenant)};
   return answer;
@@ -177,7 +203,7 @@ PublishAnswer Tenancy::may_play(std::string_view form) {
   const std::string& tenant = request->tenant;
   PublishAnswer answer = judge(tenant, now, "be watched");
   if (!answer.allowed) return answer;
-  if (auto why = over_traffic(tenant, now)) return {false, *std::move(why)};
+  if (auto why = over_traffic(tenant, now, true)) return {false, *std::move(why)};
   if (!count(viewers_, tenant, first_value(form, "clientid"),
              find_entry(*now, tenant)->limits().viewers()))
     return {false, fmt::format("tenant {} has as many viewers here as its limit allows", tenant)};
@@ -193,9 +219,9 @@ PublishAnswer Tenancy::may_go_on(std::string_view form) {
   const std::string& tenant = request->tenant;
   PublishAnswer answer = judge(tenant, now, plays ? "be watched" : "publish");
   if (!answer.allowed) return answer;
-  if (auto why = over_traffic(tenant, now)) {
-    // What is measured next tells whether another has to go.
-    traffic_.with([&](auto& all) { all.erase(tenant); });
+  if (auto why = over_traffic(tenant, now, false);
+      why && (plays || running(viewers_, tenant) == 0)) {
+    take_share(tenant);
     if (plays)
       forget(viewers_, tenant, first_value(form, "clientid"));
     else
@@ -244,15 +270,26 @@ void Tenancy::stopped_playing(std::string_view form) {
 
 int64_t Tenancy::sessions() const { return clock_.mono() - started_ < kLearning ? -1 : running(); }
 
-int64_t Tenancy::running() const {
+int64_t Tenancy::alive(const Running& running) const {
   const MonoTime now = clock_.mono();
-  int64_t count = 0;
+  return std::count_if(running.begin(), running.end(),
+                       [now](const auto& each) { return each.second + kSilence >= now; });
+}
+
+int64_t Tenancy::running() const {
+  int64_t sum = 0;
   for (const Runs* runs : {&streams_, &viewers_})
     runs->with([&](const auto& all) {
-      for (const auto& [tenant, running] : all)
-        for (const auto& [name, heard] : running) count += heard + kSilence < now ? 0 : 1;
+      for (const auto& [tenant, running] : all) sum += alive(running);
     });
-  return count;
+  return sum;
+}
+
+int64_t Tenancy::running(const Runs& runs, std::string_view tenant) const {
+  return runs.with([&](const auto& all) -> int64_t {
+    const auto found = all.find(tenant);
+    return found == all.end() ? 0 : alive(found->second);
+  });
 }
 
 int Tenancy::tenants() const {

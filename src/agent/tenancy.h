@@ -38,6 +38,9 @@ class Tenancy {
   // A stream of which nothing was heard for so long has ended: updates come each 10 s.
   static constexpr Duration kSilence = std::chrono::seconds(35);
 
+  // What is measured has in it for so long what has ended.
+  static constexpr Duration kAveraged = std::chrono::seconds(10);
+
   // So long after the agent's start all that runs has been told of.
   static constexpr Duration kLearning = std::chrono::seconds(12);
 
@@ -53,8 +56,9 @@ class Tenancy {
   // like streams, by the media server's number of the connection ("clientid").
   [[nodiscard]] PublishAnswer may_play(std::string_view form);
   // Whether a stream or a viewer that the media server tells of as there may go on: not of a tenant
-  // that was suspended, or whose grant ended; nor while the tenant has more traffic than its limit,
-  // of which one ends for each set_traffic(). Without a plan everything goes on.
+  // that was suspended, or whose grant ended; nor while the tenant has more traffic than its limit:
+  // then as many end as have the excess by the average of all, viewers before streams. Without a
+  // plan everything goes on.
   [[nodiscard]] PublishAnswer may_go_on(std::string_view form);
   // Whether somebody may watch a stream ("TENANT+STREAM") whose files are fetched, as with HLS, and
   // who is asked about again and again meanwhile: counted as a viewer until nothing was heard for
@@ -66,8 +70,8 @@ class Tenancy {
 
   // While the node is drained no stream begins; those that run go on.
   void set_draining(bool draining) { draining_ = draining; }
-  // Bits per second of each tenant's streams on this node, as measured: at its limit in Mbit/s
-  // nothing of the tenant begins.
+  // Bits per second of each tenant's streams on this node, averaged over kAveraged: at its limit in
+  // Mbit/s nothing of the tenant begins.
   void set_traffic(std::map<std::string, int64_t> traffic);
 
   // Streams and viewers that the media server told of; -1: not known yet.
@@ -87,17 +91,23 @@ class Tenancy {
   // `what`: "publish", "play".
   [[nodiscard]] PublishAnswer judge(const std::string& tenant, const SectionPtr& section,
                                     std::string_view what) const;
-  // Why the tenant has to stay below what it has by now; nothing: it may have more.
+  // Why something of the tenant's may not begin, or not go on, for its limit in Mbit/s; nothing: it
+  // may.
   [[nodiscard]] std::optional<std::string> over_traffic(const std::string& tenant,
-                                                        const SectionPtr& section) const;
+                                                        const SectionPtr& section,
+                                                        bool begins) const;
   // Notes that `name` runs; false: it would be one too many.
   bool count(Runs& runs, const std::string& tenant, const std::string& name, int64_t limit);
   static void forget(Runs& runs, const std::string& tenant, const std::string& name);
   [[nodiscard]] bool runs_already(const Runs& runs, const std::string& tenant,
                                   const std::string& name) const;
+  // How many were heard of within kSilence.
+  [[nodiscard]] int64_t alive(const Running& running) const;
+  // Streams and viewers of all tenants; streams or viewers of one.
   [[nodiscard]] int64_t running() const;
-  // Bits per second of the tenant; 0: none, or not measured.
-  [[nodiscard]] int64_t traffic(const std::string& tenant) const;
+  [[nodiscard]] int64_t running(const Runs& runs, std::string_view tenant) const;
+  // A stream or viewer of the tenant is ended.
+  void take_share(const std::string& tenant);
 
   Clock& clock_;
   const MonoTime started_;
@@ -105,8 +115,14 @@ class Tenancy {
   Locked<SectionPtr> section_;
   Runs streams_;
   Runs viewers_;
-  // Bits per second, by tenant; taken out when one was ended for it.
-  Locked<std::map<std::string, int64_t>> traffic_;
+  struct Traffic {
+    int64_t bits = 0;     // per second; less what was ended since
+    int64_t average = 0;  // of one stream or viewer
+    // Until then nothing of the tenant begins, and what is measured, having in it what was ended,
+    // only lowers `bits`.
+    MonoTime settles_at{};
+  };
+  Locked<std::map<std::string, Traffic>> traffic_;
 };
 
 }  // namespace frameworks

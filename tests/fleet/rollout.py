@@ -184,6 +184,44 @@ def viewer_too_many(stack):
     return "one of two viewers was refused a playlist, and both where the tenant is suspended"
 
 
+def traffic_too_much(stack):
+    """Above a tenant's limit of Mbit/s over HLS its viewers get no playlist, and its stream goes on."""
+    node = "us-edge-1"
+    folder = f"http://{stack.address(node, mesh=True)}:8080/hls/"
+
+    def fetch(viewer, name, times=1):
+        urls = f"{folder}{name}?[1-{times}]"
+        done = run([*stack.network("us-regional-1"), "curl", "-s", "-m", "10", "-A", viewer, "-w", "%{stderr}%{http_code} ",
+                    urls], check=False)
+        return done.stdout, done.stderr.split()
+
+    def watch(viewer, times):
+        """The playlist's status; where there is one, its newest segment is fetched so often."""
+        playlist, status = fetch(viewer, "acme+heavy.m3u8")
+        segments = [line for line in playlist.splitlines() if line.endswith(".ts")]
+        if segments:
+            fetch(viewer, segments[-1], times)
+        return status[-1]
+
+    stack.frameworks("tenant", "update", "acme", "--limit", "bandwidthMbps=2")
+    try:
+        with Publisher(stack.fabric(), rtmp(stack, node, "heavy"), 120) as publisher:
+            eventually("a viewer has a playlist", lambda: watch("steady", 1) == "200", 20)
+            # About 0.5 Mbit/s come in and as much goes out: below the limit for longer than it is averaged over.
+            for _ in range(15):
+                expect(watch("steady", 1) == "200", "a viewer was refused below the limit")
+                time.sleep(1)
+            begin = time.monotonic()
+            eventually("viewers are refused above the limit", lambda: watch("greedy", 20) == "403", 30, 0.5)
+            took = time.monotonic() - begin
+            expect(publisher.process.poll() is None, "the stream itself was ended")
+            eventually("a viewer is let in when it is over", lambda: watch("steady", 1) == "200", 40, 0.5)
+            expect(publisher.process.poll() is None, "the stream itself was ended")
+    finally:
+        stack.frameworks("tenant", "update", "acme", "--limit", "bandwidthMbps=2000")
+    return f"viewers over HLS were refused {took:.0f} s after more was fetched than 2 Mbit/s, the stream went on"
+
+
 def drained(stack, node):
     return stack.resources("nodes")[node].get("status", {}).get("drain", {})
 
@@ -244,5 +282,6 @@ def rollouts(stack):
         yield "a version that does not exist goes back", lambda: version_that_does_not_exist(stack, archive)
         yield "back to the distribution's version", lambda: back_to_the_distribution(stack, archive)
     yield "a viewer too many gets no playlist", lambda: viewer_too_many(stack)
+    yield "a tenant has the Mbit/s of its limit over HLS", lambda: traffic_too_much(stack)
     yield "an edge is drained until its stream has ended", lambda: drain_to_its_end(stack)
     yield "a drain's deadline ends what is left", lambda: drain_deadline(stack)

@@ -2,6 +2,7 @@
 #include "agent/checks.h"
 #include "agent/drain_sessions.h"
 #include "agent/identity.h"
+#include "agent/media_log.h"
 #include "agent/plan.h"
 #include "agent/tenancy.h"
 #include "base/error.h"
@@ -55,6 +56,11 @@ void publish_form(std::string_view bytes) {
   tenancy.ended(bytes);
 }
 
+// What nginx logs, or somebody else on the node.
+void sent_file(std::string_view bytes) {
+  if (const auto sent = parse_sent_file(bytes)) CHECK(!sent->tenant.empty() && sent->bytes >= 0);
+}
+
 // A certificate that the server sends.
 void node_certificate(std::string_view bytes) {
   static const auto& directory = *new TemporaryDirectory(std::move(*TemporaryDirectory::make()));
@@ -68,6 +74,7 @@ void node_certificate(std::string_view bytes) {
 void add_agent_targets(std::vector<FuzzTarget>& out) {
   out.insert(out.end(), {{"node_plan", node_plan},
                          {"publish_form", publish_form},
+                         {"sent_file", sent_file},
                          {"node_certificate", node_certificate}});
 }
 
