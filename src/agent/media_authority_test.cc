@@ -136,7 +136,7 @@ TEST(Tenancy, CountsWhoFetchesFilesUntilTheyAreSilent) {
   clock.advance(std::chrono::seconds(30));
   EXPECT_TRUE(watches("10.0.0.1 browser")) << "of the second nothing was heard for a minute";
   EXPECT_FALSE(watches("10.0.0.2 player"));
-  tenancy.set_traffic({{"acme", 5'000'000}});
+  tenancy.set_traffic({{"acme", {0, 5'000'000}}});
   limited.mutable_tenants(0)->mutable_limits()->set_bandwidth_mbps(4);
   tenancy.set(limited);
   EXPECT_FALSE(watches("10.0.0.1 player")) << "one has to go, and it asked first";

@@ -34,9 +34,9 @@ int64_t bits(std::string_view xml, std::string_view tag) {
 
 }  // namespace
 
-std::map<std::string, int64_t> parse_media_statistics(std::string_view xml) {
+std::map<std::string, TenantTraffic> parse_media_statistics(std::string_view xml) {
   constexpr std::string_view kStream = "<stream>";
-  std::map<std::string, int64_t> out;
+  std::map<std::string, TenantTraffic> out;
   for (size_t at = xml.find(kStream); at != std::string_view::npos;) {
     const size_t next = xml.find(kStream, at + kStream.size());
     const std::string_view stream = xml.substr(at + kStream.size(), next - at - kStream.size());
@@ -44,8 +44,9 @@ std::map<std::string, int64_t> parse_media_statistics(std::string_view xml) {
     const std::string_view name = element(stream, "name");
     const size_t plus = name.find('+');
     if (plus == std::string_view::npos || plus == 0) continue;
-    int64_t& sum = out[std::string(name.substr(0, plus))];
-    sum = std::min(kMostBits, sum + bits(stream, "bw_in") + bits(stream, "bw_out"));
+    TenantTraffic& sum = out[std::string(name.substr(0, plus))];
+    sum.in = std::min(kMostBits, sum.in + bits(stream, "bw_in"));
+    sum.out = std::min(kMostBits, sum.out + bits(stream, "bw_out"));
   }
   return out;
 }
@@ -71,14 +72,14 @@ MediaTraffic::ByTenant MediaTraffic::ask() {
 
 void MediaTraffic::add_files(ByTenant& traffic) {
   if (log_ == nullptr) return;
-  ByTenant bytes = log_->take();
+  auto bytes = log_->take();
   const MonoTime now = clock_.mono();
   const double seconds = std::chrono::duration<double>(now - before_since_).count();
-  for (const ByTenant* part : {&bytes, &bytes_before_})
+  for (const auto* part : {&bytes, &bytes_before_})
     for (const auto& [tenant, sent] : *part) {
       const double rate =
           std::min(static_cast<double>(kMostBits), static_cast<double>(sent) * 8 / seconds);
-      int64_t& sum = traffic[tenant];
+      int64_t& sum = traffic[tenant].out;
       sum = std::min(kMostBits, sum + static_cast<int64_t>(rate));
     }
   bytes_before_ = std::move(bytes);
@@ -89,7 +90,7 @@ void MediaTraffic::follow(const std::stop_token& stop) {
   while (clock_.sleep_for(kInterval, stop)) {
     ByTenant traffic = ask();
     add_files(traffic);
-    tenancy_.set_traffic(std::move(traffic));
+    tenancy_.set_traffic(traffic);
   }
 }
 

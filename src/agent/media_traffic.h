@@ -17,9 +17,9 @@
 
 namespace frameworks {
 
-// Bits per second, in and out, of all streams TENANT+STREAM, by tenant; other streams are left
-// out. Text that is none of nginx-rtmp's has no streams.
-std::map<std::string, int64_t> parse_media_statistics(std::string_view xml);
+// Of all streams TENANT+STREAM, by tenant; other streams are left out. Text that is none of
+// nginx-rtmp's has no streams.
+std::map<std::string, TenantTraffic> parse_media_statistics(std::string_view xml);
 
 class MediaTraffic {
  public:
@@ -30,12 +30,12 @@ class MediaTraffic {
   MediaTraffic(std::string url, MediaLog* log, Tenancy& tenancy, Clock& clock);
 
  private:
-  using ByTenant = std::map<std::string, int64_t>;
+  using ByTenant = std::map<std::string, TenantTraffic>;
 
   void follow(const std::stop_token& stop);
-  // Bits per second now, of streams over RTMP.
+  // What is published and watched over RTMP.
   ByTenant ask();
-  // Adds the bits per second of files, of this interval and the one before.
+  // Adds what was fetched in this interval and the one before.
   void add_files(ByTenant& traffic);
 
   const std::string url_;
@@ -44,7 +44,7 @@ class MediaTraffic {
   Clock& clock_;
   // The thread's own.
   bool answered_ = true;
-  ByTenant bytes_before_;  // of files, in the interval before
+  std::map<std::string, int64_t> bytes_before_;  // of files, in the interval before
   MonoTime before_since_;
   MonoTime since_;
   std::jthread thread_;

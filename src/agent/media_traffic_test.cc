@@ -39,7 +39,8 @@ pb::TenancySection limited(int64_t mbps) {
 }
 
 TEST(MediaStatistics, AreSummedByTenant) {
-  const std::map<std::string, int64_t> wanted{{"acme", 3'500'000}, {"globex", 7}};
+  const std::map<std::string, TenantTraffic> wanted{{"acme", {1'500'000, 2'000'000}},
+                                                    {"globex", {7, 0}}};
   EXPECT_EQ(parse_media_statistics(statistics(2'000'000)), wanted);
 }
 
@@ -50,7 +51,8 @@ TEST(MediaStatistics, NonsenseIsNobodys) {
   // A number that is none, or below 0, counts nothing; one that is too large is cut.
   const auto of = [](const std::string& number) {
     return parse_media_statistics("<stream><name>acme+a</name><bw_in>" + number +
-                                  "</bw_in></stream>")["acme"];
+                                  "</bw_in></stream>")["acme"]
+        .in;
   };
   EXPECT_EQ(of("x"), 0);
   EXPECT_EQ(of("-5"), 0);
@@ -59,61 +61,65 @@ TEST(MediaStatistics, NonsenseIsNobodys) {
 
 RC_GTEST_PROP(MediaStatistics, SurviveWhateverIsSent, (const std::string& noise)) {
   for (const auto& [tenant, traffic] : parse_media_statistics("<stream>" + noise))
-    RC_ASSERT(traffic >= 0);
+    RC_ASSERT(traffic.in >= 0 && traffic.out >= 0);
 }
 
 TEST(Tenancy, AtItsLimitOfTrafficNothingOfATenantBegins) {
   Tenancy tenancy;
   tenancy.set(limited(3));
   EXPECT_TRUE(tenancy.may_publish("name=acme%2Bshow").allowed);
-  tenancy.set_traffic({{"acme", 3'000'000}, {"globex", 90'000'000}});
+  tenancy.set_traffic({{"acme", {1'000'000, 2'000'000}}, {"globex", {90'000'000, 0}}});
   EXPECT_EQ(tenancy.may_publish("name=acme%2Bother").reason,
             "tenant acme has 3.0 Mbit/s here, its limit is 3");
   EXPECT_FALSE(tenancy.may_play("name=acme%2Bshow&clientid=1").allowed);
   EXPECT_FALSE(tenancy.may_watch("acme+show", "somebody").allowed);
   EXPECT_TRUE(tenancy.may_publish("name=globex%2Bshow").allowed) << "it has no limit";
-  tenancy.set_traffic({{"acme", 2'900'000}});
+  tenancy.set_traffic({{"acme", {1'000'000, 1'900'000}}});
   EXPECT_TRUE(tenancy.may_publish("name=acme%2Bother").allowed);
 }
 
-TEST(Tenancy, AboveItAsManyEndAsHaveTheExcess) {
+TEST(Tenancy, AboveItAsManyViewersEndAsHaveTheExcess) {
   ManualClock clock;
   Tenancy tenancy(clock);
   tenancy.set(limited(3));
-  for (const char* name : {"name=acme%2Ba", "name=acme%2Bb", "name=acme%2Bc", "name=acme%2Bd"})
-    EXPECT_TRUE(tenancy.may_publish(name).allowed);
-  const auto goes_on = [&](const std::string& stream) {
-    return tenancy.may_go_on("call=update_publish&name=acme%2B" + stream).allowed;
+  EXPECT_TRUE(tenancy.may_publish("name=acme%2Bshow").allowed);
+  const auto watches = [&](const char* viewer) {
+    return tenancy.may_watch("acme+show", viewer).allowed;
   };
-  tenancy.set_traffic({{"acme", 5'600'000}});
-  EXPECT_FALSE(goes_on("a"));  // leaves 4.2
-  EXPECT_FALSE(goes_on("b"));  // leaves 2.8
-  EXPECT_TRUE(goes_on("c"));
+  const auto plays = [&](const std::string& client) {
+    return tenancy.may_go_on("call=update_play&name=acme%2Bshow&clientid=" + client).allowed;
+  };
+  EXPECT_TRUE(watches("a") && watches("b"));
+  EXPECT_TRUE(tenancy.may_play("name=acme%2Bshow&clientid=1").allowed);
+  EXPECT_TRUE(tenancy.may_play("name=acme%2Bshow&clientid=2").allowed);
+  const std::map<std::string, TenantTraffic> much{{"acme", {500'000, 4'000'000}}};
+  tenancy.set_traffic(much);
+  EXPECT_TRUE(tenancy.may_go_on(kShow).allowed);
+  EXPECT_FALSE(watches("a"));  // leaves 3.5
+  EXPECT_FALSE(plays("1"));    // leaves 2.5
+  EXPECT_TRUE(watches("b"));
   // What ended is in what is measured for a while: no reason to end more, nor to begin anew.
-  tenancy.set_traffic({{"acme", 5'600'000}});
-  EXPECT_TRUE(goes_on("d"));
-  EXPECT_EQ(tenancy.may_publish("name=acme%2Ba").reason,
+  tenancy.set_traffic(much);
+  EXPECT_TRUE(plays("2"));
+  EXPECT_FALSE(watches("a"));
+  EXPECT_EQ(tenancy.may_publish("name=acme%2Bother").reason,
             "tenant acme was above its limit of 3 Mbit/s here within the last 10 s");
   clock.advance(Tenancy::kAveraged);
-  tenancy.set_traffic({{"acme", 3'100'000}});
-  EXPECT_FALSE(goes_on("c"));
-  EXPECT_TRUE(goes_on("d"));
-  clock.advance(Tenancy::kAveraged);
-  EXPECT_TRUE(tenancy.may_publish("name=acme%2Ba").allowed);
+  EXPECT_TRUE(watches("a"));
+  tenancy.set_traffic(much);
+  EXPECT_FALSE(watches("a"));
 }
 
-TEST(Tenancy, AboveItViewersEndBeforeStreams) {
+TEST(Tenancy, AStreamEndsWhereStreamsAloneAreTooMuch) {
   Tenancy tenancy;
   tenancy.set(limited(3));
-  EXPECT_TRUE(tenancy.may_publish("name=acme%2Bshow").allowed);
-  EXPECT_TRUE(tenancy.may_watch("acme+show", "one").allowed);
-  EXPECT_TRUE(tenancy.may_play("name=acme%2Bshow&clientid=2").allowed);
-  tenancy.set_traffic({{"acme", 6'000'000}});
-  EXPECT_TRUE(tenancy.may_go_on(kShow).allowed);
-  EXPECT_FALSE(tenancy.may_watch("acme+show", "one").allowed);  // leaves 4
-  EXPECT_FALSE(tenancy.may_go_on("call=update_play&name=acme%2Bshow&clientid=2").allowed);
-  EXPECT_TRUE(tenancy.may_go_on(kShow).allowed);
-  EXPECT_FALSE(tenancy.may_watch("acme+show", "one").allowed) << "at once again";
+  for (const char* name : {"name=acme%2Ba", "name=acme%2Bb"})
+    EXPECT_TRUE(tenancy.may_publish(name).allowed);
+  tenancy.set_traffic({{"acme", {2'900'000, 90'000'000}}});
+  EXPECT_TRUE(tenancy.may_go_on("call=update_publish&name=acme%2Ba").allowed);
+  tenancy.set_traffic({{"acme", {3'200'000, 0}}});
+  EXPECT_FALSE(tenancy.may_go_on("call=update_publish&name=acme%2Ba").allowed);
+  EXPECT_TRUE(tenancy.may_go_on("call=update_publish&name=acme%2Bb").allowed);
 }
 
 // The media authority's own status stands in for the media server's statistics.

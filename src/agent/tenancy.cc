@@ -100,30 +100,34 @@ Tenancy::SectionPtr Tenancy::section() const {
   return section_.with([](const auto& present) { return present; });
 }
 
-void Tenancy::set_traffic(std::map<std::string, int64_t> traffic) {
+void Tenancy::set_traffic(const std::map<std::string, TenantTraffic>& traffic) {
   std::map<std::string, Traffic> fresh;
-  for (const auto& [tenant, bits] : traffic) {
-    const int64_t count = running(streams_, tenant) + running(viewers_, tenant);
-    fresh[tenant] = {bits, std::max<int64_t>(1, bits / std::max<int64_t>(1, count)), {}};
-  }
+  for (const auto& [tenant, bits] : traffic)
+    fresh[tenant] = {bits,
+                     {bits.in / std::max<int64_t>(1, running(streams_, tenant)),
+                      bits.out / std::max<int64_t>(1, running(viewers_, tenant))},
+                     {}};
   const MonoTime now = clock_.mono();
   traffic_.with([&](auto& present) {
     for (auto& [tenant, measured] : fresh) {
       const auto known = present.find(tenant);
       if (known == present.end() || known->second.settles_at <= now) continue;
-      measured.bits = std::min(measured.bits, known->second.bits);
+      measured.now.in = std::min(measured.now.in, known->second.now.in);
+      measured.now.out = std::min(measured.now.out, known->second.now.out);
       measured.settles_at = known->second.settles_at;
     }
     present = std::move(fresh);
   });
 }
 
-void Tenancy::take_share(const std::string& tenant) {
+void Tenancy::take_share(const std::string& tenant, bool viewer) {
   traffic_.with([&](auto& all) {
     const auto found = all.find(tenant);
     if (found == all.end()) return;
-    found->second.bits -= found->second.average;
-    found->second.settles_at = clock_.mono() + kAveraged;
+    Traffic& traffic = found->second;
+    (viewer ? traffic.now.out : traffic.now.in) -=
+        viewer ? traffic.average.out : traffic.average.in;
+    traffic.settles_at = clock_.mono() + kAveraged;
   });
 }
 
@@ -138,17 +142,18 @@ PublishAnswer Tenancy::judge(const std::string& tenant, const SectionPtr& sectio
 }
 
 std::optional<std::string> Tenancy::over_traffic(const std::string& tenant,
-                                                 const SectionPtr& section, bool begins) const {
+                                                 const SectionPtr& section, Asks asks) const {
   const int64_t allowed = bits_allowed(*find_entry(*section, tenant));
   if (allowed == 0) return {};
-  const Traffic now = traffic_.with([&](const auto& all) {
+  const Traffic known = traffic_.with([&](const auto& all) {
     const auto found = all.find(tenant);
     return found == all.end() ? Traffic() : found->second;
   });
-  if (now.bits >= allowed)
+  const int64_t bits = known.now.in + (asks == Asks::kStream ? 0 : known.now.out);
+  if (bits >= allowed)
     return fmt::format("tenant {} has {:.1f} Mbit/s here, its limit is {}", tenant,
-                       static_cast<double>(now.bits) / 1e6, allowed / 1'000'000);
-  if (begins && now.settles_at > clock_.mono())
+                       static_cast<double>(bits) / 1e6, allowed / 1'000'000);
+  if (asks == Asks::kToBegin && known.settles_at > clock_.mono())
     return fmt::format("tenant {} was above its limit of {} Mbit/s here within the last {} s",
                        tenant, allowed / 1'000'000,
                        std::chrono::duration_cast<std::chrono::seconds>(kAveraged).count());
@@ -189,7 +194,7 @@ PublishAnswer Tenancy::may_publish(std::string_view form) {
   if (draining_) return {false, "this node is being drained: ask for another"};
   PublishAnswer answer = judge(tenant, now, "publish");
   if (!answer.allowed) return answer;
-  if (auto why = over_traffic(tenant, now, true)) return {false, *std::move(why)};
+  if (auto why = over_traffic(tenant, now, Asks::kToBegin)) return {false, *std::move(why)};
   if (!count(streams_, tenant, request->stream, find_entry(*now, tenant)->limits().streams()))
     return {false, fmt::format("tenant {} has as many streams here as its limit allows", tenant)};
   return answer;
@@ -203,7 +208,7 @@ PublishAnswer Tenancy::may_play(std::string_view form) {
   const std::string& tenant = request->tenant;
   PublishAnswer answer = judge(tenant, now, "be watched");
   if (!answer.allowed) return answer;
-  if (auto why = over_traffic(tenant, now, true)) return {false, *std::move(why)};
+  if (auto why = over_traffic(tenant, now, Asks::kToBegin)) return {false, *std::move(why)};
   if (!count(viewers_, tenant, first_value(form, "clientid"),
              find_entry(*now, tenant)->limits().viewers()))
     return {false, fmt::format("tenant {} has as many viewers here as its limit allows", tenant)};
@@ -219,9 +224,8 @@ PublishAnswer Tenancy::may_go_on(std::string_view form) {
   const std::string& tenant = request->tenant;
   PublishAnswer answer = judge(tenant, now, plays ? "be watched" : "publish");
   if (!answer.allowed) return answer;
-  if (auto why = over_traffic(tenant, now, false);
-      why && (plays || running(viewers_, tenant) == 0)) {
-    take_share(tenant);
+  if (auto why = over_traffic(tenant, now, plays ? Asks::kViewer : Asks::kStream)) {
+    take_share(tenant, plays);
     if (plays)
       forget(viewers_, tenant, first_value(form, "clientid"));
     else

@@ -22,6 +22,13 @@ struct PublishAnswer {
   std::string reason;  // for logs and the answer's body
 };
 
+// Bits per second on this node.
+struct TenantTraffic {
+  int64_t in = 0;   // what its streams bring
+  int64_t out = 0;  // what its viewers are sent
+  bool operator==(const TenantTraffic&) const = default;
+};
+
 // The form that the media server posts (application/x-www-form-urlencoded): "name" is
 // TENANT+STREAM; "tenant" may be given besides and must then agree. Anything ambiguous is refused:
 // publishers can append arguments of their own to what the media server sends.
@@ -57,8 +64,8 @@ class Tenancy {
   [[nodiscard]] PublishAnswer may_play(std::string_view form);
   // Whether a stream or a viewer that the media server tells of as there may go on: not of a tenant
   // that was suspended, or whose grant ended; nor while the tenant has more traffic than its limit:
-  // then as many end as have the excess by the average of all, viewers before streams. Without a
-  // plan everything goes on.
+  // then as many viewers end as have the excess by their average, and streams where what they bring
+  // is too much by itself. Without a plan everything goes on.
   [[nodiscard]] PublishAnswer may_go_on(std::string_view form);
   // Whether somebody may watch a stream ("TENANT+STREAM") whose files are fetched, as with HLS, and
   // who is asked about again and again meanwhile: counted as a viewer until nothing was heard for
@@ -70,9 +77,9 @@ class Tenancy {
 
   // While the node is drained no stream begins; those that run go on.
   void set_draining(bool draining) { draining_ = draining; }
-  // Bits per second of each tenant's streams on this node, averaged over kAveraged: at its limit in
-  // Mbit/s nothing of the tenant begins.
-  void set_traffic(std::map<std::string, int64_t> traffic);
+  // What each tenant has on this node, averaged over kAveraged: at its limit in Mbit/s nothing of the
+  // tenant begins.
+  void set_traffic(const std::map<std::string, TenantTraffic>& traffic);
 
   // Streams and viewers that the media server told of; -1: not known yet.
   [[nodiscard]] int64_t sessions() const;
@@ -91,11 +98,12 @@ class Tenancy {
   // `what`: "publish", "play".
   [[nodiscard]] PublishAnswer judge(const std::string& tenant, const SectionPtr& section,
                                     std::string_view what) const;
+  enum class Asks { kToBegin, kViewer, kStream };
   // Why something of the tenant's may not begin, or not go on, for its limit in Mbit/s; nothing: it
   // may.
   [[nodiscard]] std::optional<std::string> over_traffic(const std::string& tenant,
                                                         const SectionPtr& section,
-                                                        bool begins) const;
+                                                        Asks asks) const;
   // Notes that `name` runs; false: it would be one too many.
   bool count(Runs& runs, const std::string& tenant, const std::string& name, int64_t limit);
   static void forget(Runs& runs, const std::string& tenant, const std::string& name);
@@ -106,8 +114,8 @@ class Tenancy {
   // Streams and viewers of all tenants; streams or viewers of one.
   [[nodiscard]] int64_t running() const;
   [[nodiscard]] int64_t running(const Runs& runs, std::string_view tenant) const;
-  // A stream or viewer of the tenant is ended.
-  void take_share(const std::string& tenant);
+  // A viewer of the tenant is ended, or else a stream.
+  void take_share(const std::string& tenant, bool viewer);
 
   Clock& clock_;
   const MonoTime started_;
@@ -116,10 +124,10 @@ class Tenancy {
   Runs streams_;
   Runs viewers_;
   struct Traffic {
-    int64_t bits = 0;     // per second; less what was ended since
-    int64_t average = 0;  // of one stream or viewer
+    TenantTraffic now;      // less what was ended since
+    TenantTraffic average;  // of one stream, of one viewer
     // Until then nothing of the tenant begins, and what is measured, having in it what was ended,
-    // only lowers `bits`.
+    // only lowers `now`.
     MonoTime settles_at{};
   };
   Locked<std::map<std::string, Traffic>> traffic_;

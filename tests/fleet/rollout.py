@@ -189,19 +189,16 @@ def traffic_too_much(stack):
     node = "us-edge-1"
     folder = f"http://{stack.address(node, mesh=True)}:8080/hls/"
 
-    def fetch(viewer, name, times=1):
-        urls = f"{folder}{name}?[1-{times}]"
-        done = run([*stack.network("us-regional-1"), "curl", "-s", "-m", "10", "-A", viewer, "-w", "%{stderr}%{http_code} ",
-                    urls], check=False)
-        return done.stdout, done.stderr.split()
+    def curl(viewer, *arguments):
+        return run([*stack.network("us-regional-1"), "curl", "-s", "-m", "10", "-A", viewer, *arguments], check=False)
 
     def watch(viewer, times):
         """The playlist's status; where there is one, its newest segment is fetched so often."""
-        playlist, status = fetch(viewer, "acme+heavy.m3u8")
-        segments = [line for line in playlist.splitlines() if line.endswith(".ts")]
+        playlist = curl(viewer, "-w", "%{stderr}%{http_code}", folder + "acme+heavy.m3u8")
+        segments = [line for line in playlist.stdout.splitlines() if line.endswith(".ts")]
         if segments:
-            fetch(viewer, segments[-1], times)
-        return status[-1]
+            curl(viewer, "-o", "/dev/null", f"{folder}{segments[-1]}?[1-{times}]")
+        return playlist.stderr
 
     stack.frameworks("tenant", "update", "acme", "--limit", "bandwidthMbps=2")
     try:
