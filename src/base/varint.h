@@ -12,14 +12,8 @@ inline void append_varint(std::string& out, uint64_t value) {
   out += static_cast<char>(value);
 }
 
-// Takes it off the front; false when it does not end.
-inline bool take_varint(std::string_view& bytes, uint64_t& out) {
-  // Most have one byte.
-  if (!bytes.empty() && static_cast<unsigned char>(bytes.front()) < 0x80) {
-    out = static_cast<unsigned char>(bytes.front());
-    bytes.remove_prefix(1);
-    return true;
-  }
+// The same as take_varint(), of any size; out of line, so that the other is in line.
+[[gnu::noinline]] inline bool take_long_varint(std::string_view& bytes, uint64_t& out) {
   out = 0;
   for (int shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
     const auto byte = static_cast<unsigned char>(bytes.front());
@@ -28,6 +22,16 @@ inline bool take_varint(std::string_view& bytes, uint64_t& out) {
     if (byte < 0x80) return true;
   }
   return false;
+}
+
+// Takes it off the front; false when it does not end.
+inline bool take_varint(std::string_view& bytes, uint64_t& out) {
+  // Most have one byte.
+  if (bytes.empty() || static_cast<unsigned char>(bytes.front()) >= 0x80)
+    return take_long_varint(bytes, out);
+  out = static_cast<unsigned char>(bytes.front());
+  bytes.remove_prefix(1);
+  return true;
 }
 
 inline bool take_bytes(std::string_view& bytes, uint64_t size, std::string_view& out) {

@@ -8,8 +8,10 @@ namespace frameworks {
 template <typename T>
 void KeyedTree<T>::Node::destroy(Node* node) {
   if (node->is_leaf) {
+    for (const Entry& entry : entries(*node)) __builtin_prefetch(&entry.item->refs, 1);
     delete static_cast<Leaf*>(node);
   } else {
+    for (const Child& child : children(*node)) __builtin_prefetch(&child.node->refs, 1);
     delete static_cast<Inner*>(node);
   }
 }

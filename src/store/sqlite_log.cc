@@ -29,6 +29,10 @@ namespace {
 
 // The WAL is moved into the file when it has grown by this many pages (4 MiB).
 constexpr int kWalPages = 1024;
+// What is left of that to move while the appends wait: a few tenths of a millisecond, most of it the
+// disk's; and how often is tried to leave no more.
+constexpr int kFewPages = 8;
+constexpr int kMostRounds = 6;
 
 struct Connections {
   Fd lock;
@@ -68,7 +72,8 @@ class SqliteLog final : public Log {
 
   static int on_wal(void* self, sqlite3*, const char*, int pages);
   void move_wal(const std::stop_token& stop);
-  Status move_wal_once(int pages);
+  Status move_wal_once();
+  Result<int> move_pages();
 
   Fd lock_;
   WriteTurn turn_;
@@ -229,35 +234,41 @@ int SqliteLog::on_wal(void* self, sqlite3*, const char*, int pages) {
 
 void SqliteLog::move_wal(const std::stop_token& stop) {
   while (true) {
-    int pages = 0;
     {
       std::unique_lock lock(wal_mutex_);
       if (!wal_grown_.wait(lock, stop, [this] { return wal_pages_ >= move_at_; })) return;
-      pages = wal_pages_;
       // Should it not get to the end (somebody reads an old state), the next try is after as much
       // again.
-      move_at_ = pages + kWalPages;
+      move_at_ = wal_pages_ + kWalPages;
     }
-    if (const Status moved = move_wal_once(pages); !moved)
+    if (const Status moved = move_wal_once(); !moved)
       spdlog::warn("store: {}", moved.error().message());
   }
 }
 
-Status SqliteLog::move_wal_once(int pages) {
+// Nearly all of it beside the appends, in rounds, each with what came during the one before; then
+// the little that is left with the appends held up, so that the next one starts the WAL again from
+// its beginning.
+Status SqliteLog::move_wal_once() {
   std::lock_guard lock(upkeep_mutex_);
-  const auto move = [&]() -> Status {
-    const int result = sqlite3_wal_checkpoint_v2(upkeep_.handle(), nullptr,
-                                                 SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-    if (result != SQLITE_OK && result != SQLITE_BUSY)
-      return Error(Code::kUnavailable,
-                   fmt::format("moving {} pages of the WAL: {}", pages, sqlite3_errstr(result)));
-    return {};
-  };
-  // Nearly all of it beside the appends; then what came meanwhile with the appends held up, so that
-  // the next one starts the WAL again from its beginning.
-  RETURN_IF_ERROR(move());
+  for (int round = 0; round < kMostRounds; ++round) {
+    ASSIGN_OR_RETURN(const int moved, move_pages());
+    std::lock_guard wal(wal_mutex_);
+    if (wal_pages_ - moved <= kFewPages) break;
+  }
   const WriteTurn::Hold turn = turn_.for_upkeep();
-  return move();
+  const auto last = move_pages();
+  return last ? Status() : last.error();
+}
+
+// Gives how many pages of the WAL are in the file then.
+Result<int> SqliteLog::move_pages() {
+  int moved = 0;
+  const int result = sqlite3_wal_checkpoint_v2(upkeep_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE,
+                                               nullptr, &moved);
+  if (result != SQLITE_OK && result != SQLITE_BUSY)
+    return Error(Code::kUnavailable, fmt::format("moving the WAL: {}", sqlite3_errstr(result)));
+  return moved;
 }
 
 // SQLite's own locks admit several processes; two servers on one fleet are a mistake.
