@@ -48,7 +48,8 @@ void print_status(const Context& context, const pb::StatusResponse& status,
                  << "\n";
   std::string written;
   if (status.has_revision_time()) {
-    const WallTime time{std::chrono::seconds(status.revision_time().seconds())};
+    const WallTime time{std::chrono::seconds(status.revision_time().seconds()) +
+                        std::chrono::nanoseconds(status.revision_time().nanos())};
     written =
         fmt::format(", written {} ago",
                     human_duration(std::max(context.clock.wall() - time, WallTime::duration{})));
@@ -56,7 +57,8 @@ void print_status(const Context& context, const pb::StatusResponse& status,
   terminal.out << fmt::format("revision   {}{}\n", status.revision(), written);
   terminal.out << fmt::format(
       "server     {}, version {}, up {}\n", status.server().empty() ? "unnamed" : status.server(),
-      status.server_version(), human_duration(std::chrono::seconds(status.uptime().seconds())));
+      status.server_version(), human_duration(std::chrono::seconds(status.uptime().seconds()) +
+                     std::chrono::nanoseconds(status.uptime().nanos())));
   if (!holder.empty()) terminal.out << fmt::format("lease      held by {}\n", holder);
   terminal.out << fmt::format("nodes      {}\n", counts_text(status.nodes()));
   terminal.out << fmt::format("instances  {}\n\n", counts_text(status.instances()));

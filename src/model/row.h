@@ -48,6 +48,8 @@ class Ref {
   T& operator*() const { return *target_; }
   T* operator->() const { return target_; }
   [[nodiscard]] T* get() const { return target_; }
+  // Empty from now on; the reference is the caller's.
+  T* release() { return std::exchange(target_, nullptr); }
   // Nobody else refers to it, and what others did with it has happened.
   [[nodiscard]] bool unique() const { return target_->refs.load(std::memory_order_acquire) == 1; }
 

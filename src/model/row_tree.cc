@@ -7,11 +7,10 @@ namespace frameworks {
 
 template <typename T>
 void KeyedTree<T>::Node::destroy(Node* node) {
+  CHECK(node->borrowed == 0);
   if (node->is_leaf) {
-    for (const Entry& entry : entries(*node)) __builtin_prefetch(&entry.item->refs, 1);
     delete static_cast<Leaf*>(node);
   } else {
-    for (const Child& child : children(*node)) __builtin_prefetch(&child.node->refs, 1);
     delete static_cast<Inner*>(node);
   }
 }
@@ -19,7 +18,7 @@ void KeyedTree<T>::Node::destroy(Node* node) {
 template <typename T>
 const typename KeyedTree<T>::Entry& KeyedTree<T>::first_of(const Node& node) {
   const Node* at = &node;
-  while (!at->is_leaf) at = children(*at).front().node.get();
+  while (!at->is_leaf) at = children(*at).front().item.get();
   return entries(*at).front();
 }
 
@@ -45,25 +44,105 @@ size_t KeyedTree<T>::child_for(const Node& inner, uint64_t hash, std::string_vie
   if (from == all.end() || from->hash != hash) return below;
   const auto at = std::partition_point(from, all.end(), [&](const Child& child) {
     if (child.hash != hash) return false;
-    const Entry& first = first_of(*child.node);
+    const Entry& first = first_of(*child.item);
     return first.hash == hash && first.item->key() <= key;
   });
   return static_cast<size_t>(at - all.begin()) - 1;
 }
 
 template <typename T>
-typename KeyedTree<T>::Node& KeyedTree<T>::own(Ref<Node>& node) {
-  if (node.unique()) return *node;
-  // The counters lie all over memory, and each waits for the one before: asked for together they
-  // come together.
-  if (node->is_leaf) {
-    for (const Entry& entry : entries(*node)) __builtin_prefetch(&entry.item->refs, 1);
-    node = Ref<Node>(new Leaf(static_cast<const Leaf&>(*node)));
-  } else {
-    for (const Child& child : children(*node)) __builtin_prefetch(&child.node->refs, 1);
-    node = Ref<Node>(new Inner(static_cast<const Inner&>(*node)));
+template <typename Item>
+Ref<typename KeyedTree<T>::Node> KeyedTree<T>::copy(const NodeOf<Item>& node, Loans* loans) {
+  if (loans == nullptr) {
+    // The counters lie all over memory, and each waits for the one before: asked for together they
+    // come together.
+    for (const Item& each : node.items) __builtin_prefetch(&each.item->refs, 1);
+    return Ref<Node>(new NodeOf<Item>(node));
   }
+  auto* out = new NodeOf<Item>;
+  // A reference that is taken over is not counted.
+  for (const Item& each : node.items)
+    out->items.push_back({each.hash, decltype(Item::item)(each.item.get())});
+  out->borrowed = static_cast<uint16_t>((1U << node.items.size()) - 1);
+  return Ref<Node>(out);
+}
+
+template <typename T>
+Ref<typename KeyedTree<T>::Node> KeyedTree<T>::copy(Node& node, Loans* loans) {
+  if (loans != nullptr) settle(node, loans);
+  Ref<Node> out = node.is_leaf ? copy(static_cast<const Leaf&>(node), loans)
+                               : copy(static_cast<const Inner&>(node), loans);
+  if (loans != nullptr) {
+    loans->all_.push_back({Ref<Node>::share(&node), out.get()});
+    out->loan = static_cast<uint32_t>(loans->all_.size());
+  }
+  return out;
+}
+
+template <typename T>
+typename KeyedTree<T>::Node& KeyedTree<T>::own(Ref<Node>& root, Loans* loans) {
+  if (!root.unique()) root = copy(*root, loans);
+  return *root;
+}
+
+template <typename T>
+typename KeyedTree<T>::Node& KeyedTree<T>::own(Inner& parent, size_t child, Loans* loans) {
+  const Ref<Node>& node = parent.items[child].item;
+  const bool borrowed = (parent.borrowed >> child & 1) != 0;
+  if (borrowed || !node.unique()) replace(parent, child, copy(*node, loans));
   return *node;
+}
+
+template <typename T>
+template <typename Item>
+void KeyedTree<T>::replace(NodeOf<Item>& node, size_t i, decltype(Item::item) item) {
+  const auto bit = static_cast<uint16_t>(1U << i);
+  if ((node.borrowed & bit) != 0) node.items[i].item.release();
+  node.borrowed &= static_cast<uint16_t>(~bit);
+  node.items[i].item = std::move(item);
+}
+
+template <typename T>
+void KeyedTree<T>::settle(Node& node, Loans* loans) {
+  if (node.loan == 0) return;
+  CHECK(loans != nullptr && loans->all_[node.loan - 1].to == &node);
+  Loans::settle(loans->all_[node.loan - 1]);
+}
+
+template <typename T>
+template <typename Item>
+void KeyedTree<T>::settle(NodeOf<Item>& from, NodeOf<Item>& to) {
+  const bool goes = from.refs.load(std::memory_order_acquire) == 1;
+  for (size_t i = 0; i < to.items.size(); ++i) {
+    if ((to.borrowed >> i & 1) == 0) continue;
+    if (goes) {
+      from.items[i].item.release();
+    } else {
+      to.items[i].item->refs.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+}
+
+template <typename T>
+void KeyedTree<T>::Loans::settle(Loan& loan) {
+  Node* to = std::exchange(loan.to, nullptr);
+  if (to == nullptr) return;
+  const Ref<Node> from = std::move(loan.from);
+  if (to->borrowed != 0) {
+    if (to->is_leaf) {
+      KeyedTree::settle(static_cast<Leaf&>(*from), static_cast<Leaf&>(*to));
+    } else {
+      KeyedTree::settle(static_cast<Inner&>(*from), static_cast<Inner&>(*to));
+    }
+  }
+  to->borrowed = 0;
+  to->loan = 0;
+}
+
+template <typename T>
+void KeyedTree<T>::Loans::settle() {
+  for (Loan& loan : all_) settle(loan);
+  all_.clear();
 }
 
 // Takes the upper half out of the node.
@@ -79,39 +158,40 @@ typename KeyedTree<T>::Child KeyedTree<T>::split(NodeOf<Item>& node) {
 
 // True when the entry is new; `right` gets what had to be split off.
 template <typename T>
-bool KeyedTree<T>::put(Ref<Node>& at, Entry& entry, Child& right) {
-  Node& node = own(at);
+bool KeyedTree<T>::put(Node& node, Entry& entry, Child& right, Loans* loans) {
   if (node.is_leaf) {
-    auto& all = entries(node);
-    const auto place_of = static_cast<std::ptrdiff_t>(place(node, entry.hash, entry.item->key()));
-    const auto found = all.begin() + place_of;
-    if (found != all.end() && found->hash == entry.hash &&
-        found->item->key() == entry.item->key()) {
-      found->item = std::move(entry.item);
+    Leaf& leaf = static_cast<Leaf&>(node);
+    const size_t i = place(node, entry.hash, entry.item->key());
+    if (i < leaf.items.size() && leaf.items[i].hash == entry.hash &&
+        leaf.items[i].item->key() == entry.item->key()) {
+      replace(leaf, i, std::move(entry.item));
       return false;
     }
-    all.insert(found, std::move(entry));
-    if (all.size() > kMost) right = split(static_cast<Leaf&>(node));
+    settle(node, loans);
+    leaf.items.insert(leaf.items.begin() + static_cast<std::ptrdiff_t>(i), std::move(entry));
+    if (leaf.items.size() > kMost) right = split(leaf);
     return true;
   }
-  auto& all = children(node);
+  Inner& inner = static_cast<Inner&>(node);
   const size_t i = child_for(node, entry.hash, entry.item->key());
   Child split_off;
-  const bool added = put(all[i].node, entry, split_off);
-  if (split_off.node) {
-    all.insert(all.begin() + static_cast<std::ptrdiff_t>(i) + 1, std::move(split_off));
-    if (all.size() > kMost) right = split(static_cast<Inner&>(node));
+  const bool added = put(own(inner, i, loans), entry, split_off, loans);
+  if (split_off.item) {
+    settle(node, loans);
+    inner.items.insert(inner.items.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                       std::move(split_off));
+    if (inner.items.size() > kMost) right = split(inner);
   }
   return added;
 }
 
 template <typename T>
-void KeyedTree<T>::put(uint64_t hash, Ref<const T> item) {
+void KeyedTree<T>::put(uint64_t hash, Ref<const T> item, Loans* loans) {
   if (!root_) root_ = Ref<Node>(new Leaf);
   Entry entry{hash, std::move(item)};
   Child right;
-  if (put(root_, entry, right)) ++size_;
-  if (!right.node) return;
+  if (put(own(root_, loans), entry, right, loans)) ++size_;
+  if (!right.item) return;
   auto* root = new Inner;
   root->items.push_back({0, std::move(root_)});
   root->items.push_back(std::move(right));
@@ -120,8 +200,8 @@ void KeyedTree<T>::put(uint64_t hash, Ref<const T> item) {
 
 // Nodes that became small stay so until they are empty: fleets grow more than they shrink.
 template <typename T>
-void KeyedTree<T>::erase(Ref<Node>& at, uint64_t hash, std::string_view key) {
-  Node& node = own(at);
+void KeyedTree<T>::erase(Node& node, uint64_t hash, std::string_view key, Loans* loans) {
+  settle(node, loans);
   if (node.is_leaf) {
     auto& all = entries(node);
     all.erase(all.begin() + static_cast<std::ptrdiff_t>(place(node, hash, key)));
@@ -129,20 +209,20 @@ void KeyedTree<T>::erase(Ref<Node>& at, uint64_t hash, std::string_view key) {
   }
   auto& all = children(node);
   const size_t i = child_for(node, hash, key);
-  Ref<Node>& child = all[i].node;
-  erase(child, hash, key);
-  const bool is_empty = child->is_leaf ? entries(*child).empty() : children(*child).empty();
+  Node& child = own(static_cast<Inner&>(node), i, loans);
+  erase(child, hash, key, loans);
+  const bool is_empty = child.is_leaf ? entries(child).empty() : children(child).empty();
   if (is_empty) all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
 template <typename T>
-void KeyedTree<T>::erase(uint64_t hash, std::string_view key) {
+void KeyedTree<T>::erase(uint64_t hash, std::string_view key, Loans* loans) {
   if (find(hash, key) == nullptr) return;
-  erase(root_, hash, key);
+  erase(own(root_, loans), hash, key, loans);
   --size_;
   if (size_ == 0) root_ = {};
   while (root_ && !root_->is_leaf && children(*root_).size() == 1) {
-    Ref<Node> only = children(*root_).front().node;
+    Ref<Node> only = children(*root_).front().item;
     root_ = std::move(only);
   }
 }
@@ -173,7 +253,7 @@ KeyedTree<T> KeyedTree<T>::build(std::vector<Entry> sorted) {
     cut(std::move(level), above);
     level = std::move(above);
   }
-  tree.root_ = std::move(level.front().node);
+  tree.root_ = std::move(level.front().item);
   return tree;
 }
 

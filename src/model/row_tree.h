@@ -4,6 +4,10 @@
 // A B+ tree with counted nodes. Nodes that nobody else holds are changed in place, so that a batch
 // of changes to one copy pays for each path once. A tree may be read by many threads; it is changed
 // by one while nobody else holds *that object*.
+//
+// To copy a node is to count up all that it has, which lies all over memory, and to count it down
+// again when the original goes. Mostly the original goes soon: with Loans the copy has the same
+// things uncounted until then, and takes them over from it.
 #pragma once
 
 #include <boost/container/static_vector.hpp>
@@ -18,6 +22,8 @@ namespace frameworks {
 // T is Row or RowKey.
 template <typename T>
 class KeyedTree {
+  struct Node;
+
  public:
   struct Entry {
     uint64_t hash = 0;
@@ -26,6 +32,30 @@ class KeyedTree {
   static bool before(const Entry& a, const Entry& b) {
     return a.hash != b.hash ? a.hash < b.hash : a.item->key() < b.item->key();
   }
+
+  // What changed nodes of a tree borrow of those that they replaced. From the first change with it to
+  // settle() the changed tree must not go; copies of it may be made, read, changed without loans and
+  // destroyed by any thread. For one thread.
+  class Loans {
+   public:
+    Loans() = default;
+    Loans(const Loans&) = delete;
+    Loans& operator=(const Loans&) = delete;
+    ~Loans() { settle(); }
+    // What is borrowed of a node that nobody else has any more is taken over; other things are
+    // counted.
+    void settle();
+
+   private:
+    friend class KeyedTree;
+    struct Loan {
+      Ref<Node> from;
+      Node* to = nullptr;  // null: settled
+    };
+    static void settle(Loan& loan);
+    // A node's before those of the nodes below it; nothing is borrowed of who has borrowed.
+    std::vector<Loan> all_;
+  };
 
   KeyedTree() = default;
   // Of entries in order, without repeats.
@@ -40,7 +70,7 @@ class KeyedTree {
   [[nodiscard]] const T* find(uint64_t hash, std::string_view key, Is is) const {
     if (!root_) return nullptr;
     const Node* node = root_.get();
-    while (!node->is_leaf) node = children(*node)[child_for(*node, hash, key)].node.get();
+    while (!node->is_leaf) node = children(*node)[child_for(*node, hash, key)].item.get();
     const auto& all = entries(*node);
     for (size_t i = count_below(all.data(), all.size(), hash);
          i < all.size() && all[i].hash == hash; ++i)
@@ -58,9 +88,9 @@ class KeyedTree {
   void each(Visit visit) const {
     if (root_) each(*root_, visit);
   }
-  // Inserts, or replaces the item of the same hash and key.
-  void put(uint64_t hash, Ref<const T> item);
-  void erase(uint64_t hash, std::string_view key);
+  // Inserts, or replaces the item of the same hash and key. Without loans nothing is borrowed.
+  void put(uint64_t hash, Ref<const T> item, Loans* loans = nullptr);
+  void erase(uint64_t hash, std::string_view key, Loans* loans = nullptr);
   [[nodiscard]] size_t size() const { return size_; }
 
  private:
@@ -71,11 +101,13 @@ class KeyedTree {
     explicit Node(bool leaf) : is_leaf(leaf) {}
     std::atomic<uint32_t> refs = 1;
     const bool is_leaf;
+    uint16_t borrowed = 0;  // bit i: item i is
+    uint32_t loan = 0;      // its place among the loans, counted from 1; 0: none
     static void destroy(Node* node);
   };
   struct Child {
     uint64_t hash = 0;  // no entry below has a lower one; of the first child: without meaning
-    Ref<Node> node;
+    Ref<Node> item;
   };
   // A leaf has entries, an inner node children, in the node itself; neither is ever empty.
   template <typename Item>
@@ -101,7 +133,7 @@ class KeyedTree {
       return true;
     }
     for (size_t i = child_for(node, hash, from); i < children(node).size(); ++i)
-      if (!scan(*children(node)[i].node, hash, from, visit)) return false;
+      if (!scan(*children(node)[i].item, hash, from, visit)) return false;
     return true;
   }
   template <typename Visit>
@@ -109,7 +141,7 @@ class KeyedTree {
     if (node.is_leaf) {
       for (const Entry& entry : entries(node)) visit(*entry.item);
     } else {
-      for (const Child& child : children(node)) each(*child.node, visit);
+      for (const Child& child : children(node)) each(*child.item, visit);
     }
   }
   static size_t place(const Node& leaf, uint64_t hash, std::string_view key);
@@ -127,13 +159,26 @@ class KeyedTree {
     }
     return static_cast<size_t>(base - items) + (count == 1 && base->hash < hash ? 1 : 0);
   }
-  static Node& own(Ref<Node>& node);
+  // A copy for changing.
+  static Ref<Node> copy(Node& node, Loans* loans);
+  template <typename Item>
+  static Ref<Node> copy(const NodeOf<Item>& node, Loans* loans);
+  // Of a tree that is being changed: the node, of which nobody else has a part. `child`: the parent's,
+  // which is such a node.
+  static Node& own(Ref<Node>& root, Loans* loans);
+  static Node& own(Inner& parent, size_t child, Loans* loans);
+  // What only nodes of one's own go through.
+  template <typename Item>
+  static void replace(NodeOf<Item>& node, size_t i, decltype(Item::item) item);
+  static void settle(Node& node, Loans* loans);  // before its items move
+  template <typename Item>
+  static void settle(NodeOf<Item>& from, NodeOf<Item>& to);
   template <typename Item>
   static Child split(NodeOf<Item>& node);
   template <typename Item>
   static void cut(std::vector<Item> items, std::vector<Child>& out);
-  static bool put(Ref<Node>& at, Entry& entry, Child& right);
-  static void erase(Ref<Node>& at, uint64_t hash, std::string_view key);
+  static bool put(Node& node, Entry& entry, Child& right, Loans* loans);
+  static void erase(Node& node, uint64_t hash, std::string_view key, Loans* loans);
 
   Ref<Node> root_;
   size_t size_ = 0;

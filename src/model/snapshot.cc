@@ -73,7 +73,14 @@ Snapshot::Snapshot(const Snapshot&) = default;
 Snapshot::Snapshot(Snapshot&&) noexcept = default;
 Snapshot& Snapshot::operator=(const Snapshot&) = default;
 Snapshot& Snapshot::operator=(Snapshot&&) noexcept = default;
-Snapshot::~Snapshot() = default;
+Snapshot::~Snapshot() { loans_.held.reset(); }
+
+class Snapshot::Loans {
+ public:
+  RowTree::Loans rows;
+};
+
+void Snapshot::borrow() { loans_.held = std::make_shared<Loans>(); }
 
 int64_t Snapshot::parsed_count() { return Row::parsed_count(); }
 
@@ -200,7 +207,7 @@ void Snapshot::put_row(KindTable& table, const Row* old, RowRef row) {
       table.index.erase(each, key->key());
   for (const uint64_t each : now.all)
     if (!std::binary_search(was.all.begin(), was.all.end(), each)) table.index.put(each, key);
-  table.rows.put(key->hash(), std::move(row));
+  table.rows.put(key->hash(), std::move(row), loans_.held ? &loans_.held->rows : nullptr);
 }
 
 void Snapshot::remove(const ResourceKey& key) {
@@ -218,7 +225,7 @@ void Snapshot::remove_row(KindTable& table, const Row& row) {
   const HashesOf hashes(&row);
   for (const uint64_t each : hashes.all) table.index.erase(each, key->key());
   table.order.erase(KindTable::kOrder, key->key());
-  table.rows.erase(key->hash(), key->key());
+  table.rows.erase(key->hash(), key->key(), loans_.held ? &loans_.held->rows : nullptr);
 }
 
 void Snapshot::Lease::retire(std::vector<std::unique_ptr<const Resource>> messages,

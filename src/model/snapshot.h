@@ -90,7 +90,14 @@ class Snapshot {
   [[nodiscard]] const Row* row(const Kind& kind, std::string_view tenant,
                                std::string_view name) const;
 
+  // What the changes of a copy borrow of the original (RowTree::Loans), which makes them cheaper. It
+  // is settled when it is destroyed: best when all older snapshots have gone, and in any case before
+  // the changed snapshot goes. For the thread that makes the changes.
+  class Loans;
   // For the owner of an unpublished copy.
+  void borrow();
+  // What was borrowed, for who publishes this; else it is settled when this is destroyed.
+  [[nodiscard]] std::shared_ptr<Loans> take_loans() { return std::move(loans_.held); }
   void put(Resource resource);
   // The same for who has the deterministic_bytes() of the message at hand, and what row() says;
   // gives what row() says now. The message is kept where that of `old` was: who looks at one version
@@ -136,12 +143,26 @@ class Snapshot {
     for (const Resource& resource : resources) out.push_back(resource.share<T>());
     return out;
   }
-  static void put_row(KindTable& table, const Row* old, Ref<const Row> row);
-  static void remove_row(KindTable& table, const Row& row);
+  void put_row(KindTable& table, const Row* old, Ref<const Row> row);
+  void remove_row(KindTable& table, const Row& row);
   static size_t table_of(const Kind& kind);
   static uint64_t index_hash(std::string_view index, std::string_view value);
   static std::vector<uint64_t> index_hashes(const Kind& kind, const Message& message);
 
+  // Not of a copy of the snapshot.
+  struct OwnLoans {
+    OwnLoans() = default;
+    OwnLoans(const OwnLoans&) {}
+    OwnLoans(OwnLoans&&) noexcept = default;
+    OwnLoans& operator=(const OwnLoans&) {
+      held.reset();
+      return *this;
+    }
+    OwnLoans& operator=(OwnLoans&&) noexcept = default;
+    std::shared_ptr<Loans> held;
+  };
+
+  OwnLoans loans_;  // first, so that assignments settle it before the trees go
   Revision revision_ = 0;
   WallTime time_{};
   std::vector<KindTable> tables_;

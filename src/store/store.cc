@@ -104,8 +104,14 @@ class StoreImpl final : public Store {
   Work take(const std::stop_token& stop);
   void fall_behind();
   void commit(std::vector<Pending> batch);
+  // What a commit leaves to be freed.
+  struct Leftover {
+    std::shared_ptr<Snapshot::Loans> loans;  // settled when what follows has gone
+    SnapshotPtr before;
+    std::vector<Changes> dropped;  // of the window
+  };
   Status try_commit(const std::vector<Pending>& batch, std::vector<Result<Committed>>& results,
-                    std::vector<Changes>& dropped);
+                    Leftover& leftover);
   Status apply(const Pending& pending, Snapshot& working, WallTime time,
                std::vector<Change>& out) const;
   Status catch_up();
@@ -231,11 +237,11 @@ Status StoreImpl::apply(const Pending& pending, Snapshot& working, WallTime time
 }
 
 // Runs the batch upon what is published, appends and publishes it. kAborted: that was not the
-// newest, and nothing has happened. `dropped` gets what the window let go of.
+// newest, and nothing has happened.
 Status StoreImpl::try_commit(const std::vector<Pending>& batch,
-                             std::vector<Result<Committed>>& results,
-                             std::vector<Changes>& dropped) {
+                             std::vector<Result<Committed>>& results, Leftover& leftover) {
   Snapshot working = *published_.load();
+  working.borrow();
   const Revision before = working.revision();
   const WallTime time = next_time(working);
   std::vector<Change> changes;
@@ -274,7 +280,8 @@ Status StoreImpl::try_commit(const std::vector<Pending>& batch,
     transactions.emplace_back(list, from, ends[i]);
     results[i]->changes = transactions.back();
   }
-  window_.add(transactions, dropped);
+  window_.add(transactions, leftover.dropped);
+  leftover.loans = working.take_loans();
   publish(std::move(working));
   pokes_.poke();
   std::lock_guard lock(upkeep_mutex_);
@@ -287,12 +294,11 @@ Status StoreImpl::try_commit(const std::vector<Pending>& batch,
 void StoreImpl::commit(std::vector<Pending> batch) {
   // What only the snapshot of before holds, and what is too old for the window, is freed after the
   // answers: next edits come meanwhile.
-  const SnapshotPtr before = published_.load();
-  std::vector<Changes> dropped;
+  Leftover leftover{.loans = {}, .before = published_.load(), .dropped = {}};
   std::vector<Result<Committed>> results;
   Status status = uncertain_ ? catch_up() : Status();
   for (int tries = 1; status; ++tries) {
-    status = try_commit(batch, results, dropped);
+    status = try_commit(batch, results, leftover);
     if (status || status.error().code() != Code::kAborted || tries == kTries) break;
     // Another server was first: the edits run again on what it left, and then it has to wait.
     if (shared_ != nullptr) status = shared_->take_turn();
