@@ -15,6 +15,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/memory.h"
 #include "model/row.h"
 
 namespace frameworks {
@@ -72,14 +73,15 @@ class KeyedTree {
     const Node* node = root_.get();
     while (!node->is_leaf) {
       node = children(*node)[child_for(*node, hash, key)].item.get();
-      // All lines of the node together, not each when the search comes to it.
-      for (size_t at = 0; at < sizeof(Leaf); at += 64)
-        __builtin_prefetch(reinterpret_cast<const char*>(node) + at);
+      fetch_ahead(node, sizeof(Leaf));
     }
     const auto& all = entries(*node);
     for (size_t i = count_below(all.data(), all.size(), hash);
-         i < all.size() && all[i].hash == hash; ++i)
-      if (is(*all[i].item)) return all[i].item.get();
+         i < all.size() && all[i].hash == hash; ++i) {
+      const T* item = all[i].item.get();
+      fetch_ahead(item, sizeof(T) + kKey);
+      if (is(*item)) return item;
+    }
     return nullptr;
   }
   // Calls `visit(const T&)` for the items of the hash from the first whose key is not less than
@@ -101,6 +103,7 @@ class KeyedTree {
  private:
   static constexpr size_t kMost = 16;   // entries or children of a node
   static constexpr size_t kBuilt = 14;  // so that the first insertions need no room
+  static constexpr size_t kKey = 64;    // behind an item, with whatever lies before it
 
   struct Node {
     explicit Node(bool leaf) : is_leaf(leaf) {}

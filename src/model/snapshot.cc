@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/keyed_hash.h"
+#include "base/memory.h"
 #include "model/kind_table.h"
 #include "model/pack.h"
 
@@ -10,6 +11,8 @@ namespace frameworks {
 namespace {
 
 constexpr char kSeparator = '\x1f';
+// Of a row's bytes at most.
+constexpr size_t kFetched = 512;
 
 // Parts joined by \x1f, on the stack where they are short.
 class JoinedKey {
@@ -103,14 +106,24 @@ std::vector<uint64_t> Snapshot::index_hashes(const Kind& kind, const Message& me
   return out;
 }
 
-const Row* Snapshot::row(const Kind& kind, std::string_view tenant, std::string_view name) const {
+const Row* Snapshot::find_row(const Kind& kind, std::string_view tenant,
+                              std::string_view name) const {
   const JoinedKey key(tenant, name);
   return tables_[table_of(kind)].rows.find(keyed_hash(key.view()), key.view());
 }
 
+const Row* Snapshot::row(const Kind& kind, std::string_view tenant, std::string_view name) const {
+  const Row* found = find_row(kind, tenant, name);
+  if (found == nullptr) return nullptr;
+  // What the next version is compared with and takes over.
+  fetch_ahead(found->bytes().data(), std::min<size_t>(found->bytes().size(), kFetched));
+  fetch_ahead(found->row_key().get(), sizeof(RowKey));
+  return found;
+}
+
 const Resource* Snapshot::find(const Kind& kind, std::string_view tenant,
                                std::string_view name) const {
-  const Row* found = row(kind, tenant, name);
+  const Row* found = find_row(kind, tenant, name);
   return found == nullptr ? nullptr : &found->resource();
 }
 
@@ -120,7 +133,7 @@ const Resource* Snapshot::find(const ResourceKey& key) const {
 }
 
 Resource Snapshot::peek(const Kind& kind, std::string_view tenant, std::string_view name) const {
-  const Row* found = row(kind, tenant, name);
+  const Row* found = find_row(kind, tenant, name);
   return found == nullptr ? Resource() : found->peek();
 }
 

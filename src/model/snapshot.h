@@ -145,6 +145,8 @@ class Snapshot {
   }
   void put_row(KindTable& table, const Row* old, Ref<const Row> row);
   void remove_row(KindTable& table, const Row& row);
+  [[nodiscard]] const Row* find_row(const Kind& kind, std::string_view tenant,
+                                    std::string_view name) const;
   static size_t table_of(const Kind& kind);
   static uint64_t index_hash(std::string_view index, std::string_view value);
   static std::vector<uint64_t> index_hashes(const Kind& kind, const Message& message);
