@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
-#include <array>
 #include <memory>
 #include <optional>
 
@@ -49,11 +48,9 @@ pb::AuditAction action_of(const SideBytes& before, const SideBytes& after) {
                                                               : pb::AUDIT_ACTION_UPDATE;
 }
 
-std::array<unsigned char, 8> big_endian(int64_t number) {
-  std::array<unsigned char, 8> out{};
-  for (size_t i = 0; i < out.size(); ++i)
-    out[i] = static_cast<unsigned char>(static_cast<uint64_t>(number) >> (56 - 8 * i));
-  return out;
+void append_big_endian(std::string& out, int64_t number) {
+  for (int shift = 56; shift >= 0; shift -= 8)
+    out += static_cast<char>(static_cast<uint64_t>(number) >> shift);
 }
 
 // SHA-256 whose algorithm is looked up once: the look-up costs more than the hash.
@@ -68,13 +65,12 @@ class Sha256 {
     EVP_MD_CTX_free(context_);
     EVP_MD_free(algorithm_);
   }
-  void begin() { CHECK(EVP_DigestInit_ex2(context_, algorithm_, nullptr) == 1); }
-  void add(const void* bytes, size_t size) {
-    CHECK(EVP_DigestUpdate(context_, bytes, size) == 1);
-  }
-  std::string end() {
+  std::string of(std::string_view start, std::string_view rest) {
     std::string out(32, '\0');
-    CHECK(EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(out.data()), nullptr) == 1);
+    CHECK(EVP_DigestInit_ex2(context_, algorithm_, nullptr) == 1 &&
+          EVP_DigestUpdate(context_, start.data(), start.size()) == 1 &&
+          EVP_DigestUpdate(context_, rest.data(), rest.size()) == 1 &&
+          EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(out.data()), nullptr) == 1);
     return out;
   }
 
@@ -124,14 +120,11 @@ std::string audit_record(const Change& change) {
 
 std::string audit_hash(const AuditHead& previous, int64_t position, std::string_view record) {
   thread_local Sha256 sha;
-  sha.begin();
-  sha.add(previous.hash.data(), previous.hash.size());
-  const auto from = big_endian(previous.position);
-  sha.add(from.data(), from.size());
-  const auto at = big_endian(position);
-  sha.add(at.data(), at.size());
-  sha.add(record.data(), record.size());
-  return sha.end();
+  thread_local std::string start;  // keeps its room
+  start = previous.hash;
+  append_big_endian(start, previous.position);
+  append_big_endian(start, position);
+  return sha.of(start, record);
 }
 
 std::vector<AuditRow> chain(std::span<const Change> changes, AuditHead& head) {
