@@ -141,7 +141,14 @@ void KeyedTree<T>::Loans::settle(Loan& loan) {
 
 template <typename T>
 void KeyedTree<T>::Loans::settle() {
-  for (Loan& loan : all_) settle(loan);
+  constexpr size_t kAhead = 4;
+  for (size_t i = 0; i < all_.size(); ++i) {
+    if (i + kAhead < all_.size() && all_[i + kAhead].to != nullptr) {
+      fetch_ahead(all_[i + kAhead].from.get(), sizeof(Leaf));
+      fetch_ahead(all_[i + kAhead].to, sizeof(Leaf));
+    }
+    settle(all_[i]);
+  }
   all_.clear();
 }
 
