@@ -79,39 +79,31 @@ constexpr bool is_told(uint32_t metadata_field) {
   }
 }
 
-// The fields of metadata that are told.
-class ToldFields {
- public:
-  explicit ToldFields(std::string_view bytes) : fields_(bytes) { skip(); }
-  [[nodiscard]] const Fields& get() const { return fields_; }
-  [[nodiscard]] bool at_end() const { return fields_.number() == UINT32_MAX; }
-  void next() {
-    fields_.next();
-    skip();
+// Takes off the next entry that is told; empty at the end. Nothing: it cannot be read.
+std::optional<std::string_view> take_told(std::string_view& metadata) {
+  while (!metadata.empty()) {
+    Field entry;
+    if (!take_entry(metadata, entry)) return std::nullopt;
+    if (is_told(entry.number)) return entry.all;
   }
-
- private:
-  void skip() {
-    while (fields_.good() && !is_told(fields_.number())) fields_.next();
-  }
-  Fields fields_;
-};
+  return std::string_view();
+}
 
 bool same_told(std::string_view before, std::string_view after) {
-  ToldFields a(before);
-  ToldFields b(after);
-  while (!a.at_end() && !b.at_end() && a.get().field().all == b.get().field().all) {
-    a.next();
-    b.next();
+  while (true) {
+    const auto in_before = take_told(before);
+    const auto in_after = take_told(after);
+    if (!in_before || !in_after || *in_before != *in_after) return false;
+    if (in_before->empty()) return true;
   }
-  return a.get().good() && b.get().good() && a.at_end() && b.at_end();
 }
 
 // What is told of metadata; false: see delta_of_bytes().
 bool told_metadata(std::string_view bytes, std::string& out) {
-  ToldFields told(bytes);
-  for (; !told.at_end(); told.next()) out += told.get().field().all;
-  return told.get().good();
+  Fields fields(bytes);
+  for (; fields.good() && fields.number() != UINT32_MAX; fields.next())
+    if (is_told(fields.number())) out += fields.field().all;
+  return fields.good();
 }
 
 // What differs of one side.
