@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/memory.h"
 #include "store/log.h"
 
 namespace frameworks {
@@ -19,6 +20,14 @@ namespace frameworks {
 class ChangeList {
  public:
   explicit ChangeList(std::vector<Change> changes) : changes_(std::move(changes)) {}
+  ChangeList(const ChangeList&) = delete;
+  ChangeList& operator=(const ChangeList&) = delete;
+  // At its rows nobody has looked for long.
+  ~ChangeList() {
+    for (const Change& change : changes_)
+      for (const RowRef* row : {&change.before_row, &change.after_row})
+        fetch_ahead(row->get(), sizeof(Row));
+  }
   [[nodiscard]] size_t size() const { return changes_.size(); }
   [[nodiscard]] Revision revision(size_t place) const { return changes_[place].revision; }
   // With their messages.
