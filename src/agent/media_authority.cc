@@ -11,6 +11,7 @@
 #include <chrono>
 #include <thread>
 
+#include "agent/listen_address.h"
 #include "base/log.h"
 
 namespace frameworks {
@@ -223,11 +224,8 @@ Result<std::unique_ptr<MediaAuthority>> MediaAuthority::start(const std::string&
                                                               std::function<std::string()> status,
                                                               PassiveChecks* passive) {
   try {
-    const size_t colon = listen.rfind(':');
-    const auto address = asio::ip::make_address(listen.substr(0, colon));
-    const int port = std::stoi(listen.substr(colon + 1));
     return std::unique_ptr<MediaAuthority>(std::make_unique<BeastMediaAuthority>(
-        tcp::endpoint(address, static_cast<uint16_t>(port)), tenancy, std::move(status), passive));
+        listen_address<tcp::endpoint>(listen), tenancy, std::move(status), passive));
   } catch (const std::exception& failed) {
     return Error(Code::kUnavailable, fmt::format("listen on {}: {}", listen, failed.what()));
   }

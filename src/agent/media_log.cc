@@ -2,14 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/udp.hpp>
 #include <charconv>
 #include <thread>
+#include <utility>
 
+#include "agent/listen_address.h"
 #include "base/locked.h"
-#include "base/text.h"
 
 namespace frameworks {
 namespace {
@@ -101,11 +103,8 @@ class UdpMediaLog final : public MediaLog {
 
 Result<std::unique_ptr<MediaLog>> MediaLog::start(const std::string& listen) {
   try {
-    const size_t colon = listen.rfind(':');
-    const auto address = asio::ip::make_address(listen.substr(0, colon));
-    const int port = std::stoi(listen.substr(colon + 1));
     return std::unique_ptr<MediaLog>(
-        std::make_unique<UdpMediaLog>(udp::endpoint(address, static_cast<uint16_t>(port))));
+        std::make_unique<UdpMediaLog>(listen_address<udp::endpoint>(listen)));
   } catch (const std::exception& failed) {
     return Error(Code::kUnavailable, fmt::format("listen on {} (UDP): {}", listen, failed.what()));
   }

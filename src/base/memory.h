@@ -1,4 +1,4 @@
-// The memory of this process as the allocator holds it.
+// The memory of this process: as the allocator holds it, and as the processor waits for it.
 #pragma once
 
 #include <cstddef>

@@ -57,7 +57,8 @@ void print_status(const Context& context, const pb::StatusResponse& status,
   terminal.out << fmt::format("revision   {}{}\n", status.revision(), written);
   terminal.out << fmt::format(
       "server     {}, version {}, up {}\n", status.server().empty() ? "unnamed" : status.server(),
-      status.server_version(), human_duration(std::chrono::seconds(status.uptime().seconds()) +
+      status.server_version(),
+      human_duration(std::chrono::seconds(status.uptime().seconds()) +
                      std::chrono::nanoseconds(status.uptime().nanos())));
   if (!holder.empty()) terminal.out << fmt::format("lease      held by {}\n", holder);
   terminal.out << fmt::format("nodes      {}\n", counts_text(status.nodes()));

@@ -10,7 +10,6 @@
 #include "model/diff.h"
 #include "model/json.h"
 #include "model/pack.h"
-#include "model/registry.h"
 
 namespace frameworks {
 namespace {
@@ -45,15 +44,6 @@ bool has_secrets(const Descriptor& type) {
     if (added) at->second = finds_secret(type, seen);
     return at->second;
   });
-}
-
-bool has_secrets(const Kind& kind) {
-  static const std::vector<bool> known = [] {
-    std::vector<bool> out;
-    for (const Kind& each : all_kinds()) out.push_back(has_secrets(*each.descriptor));
-    return out;
-  }();
-  return known[static_cast<size_t>(&kind - all_kinds().data())];
 }
 
 template <typename T, typename One, typename Many>
@@ -287,7 +277,7 @@ Delta delta(const Resource& before, const Resource& after) {
 Delta delta(const Kind& kind, std::optional<std::string_view> before,
             std::optional<std::string_view> after) {
   CHECK(before || after);
-  if (!has_secrets(kind)) {
+  if (!has_secrets(*kind.descriptor)) {
     auto taken = delta_of_bytes(
         kind, {before.value_or(""), after.value_or(""), before.has_value(), after.has_value()});
     if (taken) return *std::move(taken);
