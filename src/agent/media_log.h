@@ -1,5 +1,5 @@
-// How much was sent of each tenant's streams as files, as with HLS: nginx tells of each request in a
-// datagram to loopback (`access_log syslog:`, RFC 3164), here with the format
+// How much was sent of each tenant's streams as files, as with HLS: nginx tells of each request in
+// a datagram to loopback (`access_log syslog:`, RFC 3164), here with the format
 // "$status $bytes_sent $uri":
 //
 //   <190>Nov 30 10:00:00 hls: 200 100244 /hls/acme+show-1.ts

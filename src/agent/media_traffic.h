@@ -25,8 +25,8 @@ class MediaTraffic {
  public:
   static constexpr Duration kInterval = std::chrono::seconds(5);
 
-  // `url`: "http://address:port/path"; empty: nobody is asked. `log`: null: what is fetched as files
-  // is not known. Stops when it is destroyed.
+  // `url`: "http://address:port/path"; empty: nobody is asked. `log`: null: what is fetched as
+  // files is not known. Stops when it is destroyed.
   MediaTraffic(std::string url, MediaLog* log, Tenancy& tenancy, Clock& clock);
 
  private:

@@ -55,11 +55,11 @@ void print_status(const Context& context, const pb::StatusResponse& status,
                     human_duration(std::max(context.clock.wall() - time, WallTime::duration{})));
   }
   terminal.out << fmt::format("revision   {}{}\n", status.revision(), written);
-  terminal.out << fmt::format(
-      "server     {}, version {}, up {}\n", status.server().empty() ? "unnamed" : status.server(),
-      status.server_version(),
-      human_duration(std::chrono::seconds(status.uptime().seconds()) +
-                     std::chrono::nanoseconds(status.uptime().nanos())));
+  terminal.out << fmt::format("server     {}, version {}, up {}\n",
+                              status.server().empty() ? "unnamed" : status.server(),
+                              status.server_version(),
+                              human_duration(std::chrono::seconds(status.uptime().seconds()) +
+                                             std::chrono::nanoseconds(status.uptime().nanos())));
   if (!holder.empty()) terminal.out << fmt::format("lease      held by {}\n", holder);
   terminal.out << fmt::format("nodes      {}\n", counts_text(status.nodes()));
   terminal.out << fmt::format("instances  {}\n\n", counts_text(status.instances()));

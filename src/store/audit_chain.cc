@@ -98,9 +98,9 @@ std::string audit_record(const Change& change) {
   const SideBytes after(change.after_row, change.after);
   thread_local pb::AuditRecord record;  // its strings keep their room
   record.Clear();
-  record.set_time_us(std::chrono::duration_cast<std::chrono::microseconds>(
-                         change.time.time_since_epoch())
-                         .count());
+  record.set_time_us(
+      std::chrono::duration_cast<std::chrono::microseconds>(change.time.time_since_epoch())
+          .count());
   record.set_actor(change.actor.name);
   record.set_source(change.actor.source);
   record.set_action(action_of(before, after));

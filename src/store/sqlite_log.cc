@@ -29,8 +29,8 @@ namespace {
 
 // The WAL is moved into the file when it has grown by this many pages (4 MiB).
 constexpr int kWalPages = 1024;
-// What is left of that to move while the appends wait: a few tenths of a millisecond, most of it the
-// disk's; and how often is tried to leave no more.
+// What is left of that to move while the appends wait: a few tenths of a millisecond, most of it
+// the disk's; and how often is tried to leave no more.
 constexpr int kFewPages = 8;
 constexpr int kMostRounds = 6;
 
