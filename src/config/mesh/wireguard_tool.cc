@@ -7,9 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
-#include <map>
-#include <optional>
 #include <set>
 #include <thread>
 
@@ -18,6 +15,7 @@
 #include "base/ip.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "config/mesh/greetings.h"
 #include "config/mesh/wireguard.h"
 #include "config/mesh/wireguard_dump.h"
 
@@ -31,9 +29,6 @@ constexpr std::string_view kAlias = "frameworks-mesh";
 constexpr std::string_view kRouteProtocol = "87";
 // An Ethernet frame less the overhead of WireGuard over IPv6.
 constexpr int kMtu = 1420;
-
-// More than a handshake with the other end of the world takes.
-constexpr std::chrono::milliseconds kLookAgain{700};
 
 Result<std::string> tool(std::vector<std::string> argv, std::string input = {}) {
   return run_checked({.argv = std::move(argv), .input = std::move(input), .timeout = kTimeout});
@@ -120,7 +115,7 @@ class WireguardTool final : public Wireguard {
 
   Result<Effect> set(const WireguardConfig& wanted_config) override {
     ASSIGN_OR_RETURN(const WireguardConfig wanted, canonical(wanted_config));
-    look_again_ = {};  // one at a time; what it had still to look at is looked at later
+    greeter_ = {};  // one at a time; whom it had still to greet, the next one greets
     ASSIGN_OR_RETURN(bool changed, ensure_interface());
     ASSIGN_OR_RETURN(const Observed present, observe());
     auto same_but_addresses = present.config;
@@ -211,59 +206,34 @@ class WireguardTool final : public Wireguard {
     return {};
   }
 
-  // Sends each new peer an empty datagram (RFC 863, discard), so that the handshake happens now.
-  // Else a peer that knew this node before it restarted goes on with the old session's keys until
-  // its own timer gives up on them, 15 s after it first sent in vain. Lost greetings do no harm.
-  //
-  // Both ends learn of each other at nearly the same time, and handshakes that cross on the way end
-  // each other: each end takes the other's initiation and then drops the answer to its own. Neither
-  // may begin another for 5 s, except with a peer that is new to it: therefore the end with the
-  // higher address looks again a moment later, and makes those anew that have no session.
   void greet_new_peers(const WireguardConfig& present, const WireguardConfig& wanted) {
-    std::set<std::string> known;
-    for (const WireguardPeer& peer : present.peers) known.insert(peer.public_key);
-    const auto own = mesh_address(wanted.addresses);
-    std::vector<WireguardPeer> to_look_at;
-    for (const WireguardPeer& peer : wanted.peers) {
-      const bool is_new = !known.contains(peer.public_key);
-      const auto address = mesh_address(peer.allowed_ips);
-      if (!address || (!is_new && !unanswered_.contains(peer.public_key))) continue;
-      if (is_new) greet(*address);
-      if (own && *own > *address) to_look_at.push_back(peer);
-    }
-    unanswered_.clear();
-    for (const WireguardPeer& peer : to_look_at) unanswered_.insert(peer.public_key);
-    if (to_look_at.empty()) return;
-    look_again_ = std::jthread([this, peers = std::move(to_look_at)](const std::stop_token& stop) {
-      if (system_clock().sleep_for(kLookAgain, stop)) make_anew(peers);
+    greetings_.update(present, wanted, system_clock().mono());
+    if (!greetings_.next()) return;
+    greeter_ = std::jthread([this](const std::stop_token& stop) {
+      while (const auto next = greetings_.next()) {
+        if (!system_clock().sleep_for(*next - system_clock().mono(), stop)) return;
+        greet_who_is_due();
+      }
     });
   }
 
-  // Those of the peers that have had no handshake.
-  void make_anew(const std::vector<WireguardPeer>& peers) {
+  void greet_who_is_due() {
     const auto handshakes = tool({"wg", "show", interface_, "latest-handshakes"});
-    if (!handshakes) return;
-    for (const WireguardPeer& peer : peers) {
-      if (handshakes->find(peer.public_key + "\t0\n") == std::string::npos) continue;
-      if (!tool({"wg", "set", interface_, "peer", peer.public_key, "remove"}) ||
-          !tool({"wg", "addconf", interface_, "/dev/stdin"}, peer_text(peer)))
-        return;  // the next set() finds what is missing
-      if (const auto address = mesh_address(peer.allowed_ips)) greet(*address);
+    const auto has_session = [&](const std::string& key) {
+      // Gone with its interface, or told as "key<TAB>0": no handshake yet.
+      return !handshakes || handshakes->find(key + "\t0\n") == std::string::npos;
+    };
+    for (const Greeting& greeting : greetings_.take(system_clock().mono(), has_session)) {
+      // The next set() finds what is missing.
+      if (greeting.anew &&
+          (!tool({"wg", "set", interface_, "peer", greeting.peer.public_key, "remove"}) ||
+           !tool({"wg", "addconf", interface_, "/dev/stdin"}, peer_text(greeting.peer))))
+        continue;
+      greet(greeting.address);
     }
   }
 
-  // The first host's address among them, as a number.
-  static std::optional<uint32_t> mesh_address(const std::vector<std::string>& prefixes) {
-    for (const std::string& text : prefixes) {
-      const auto prefix = Cidr::parse(text);
-      if (!prefix || !prefix->address().is_v4() || prefix->prefix() != 32) continue;
-      uint32_t address = 0;
-      std::memcpy(&address, prefix->address().bytes().data(), sizeof address);
-      return ntohl(address);
-    }
-    return {};
-  }
-
+  // An empty datagram to a port that discards it (RFC 863). One that is lost does no harm.
   static void greet(uint32_t address) {
     const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     sockaddr_in target{};
@@ -327,8 +297,8 @@ class WireguardTool final : public Wireguard {
 
   std::string interface_;
   std::string backend_;
-  std::set<std::string> unanswered_;  // peers that are to be looked at again
-  std::jthread look_again_;           // in the network namespace of who made it
+  Greetings greetings_;   // the greeter's while it runs
+  std::jthread greeter_;  // in the network namespace of who called set()
 };
 
 }  // namespace
