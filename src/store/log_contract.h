@@ -2,7 +2,8 @@
 //
 //   std::unique_ptr<Log> open();   the log, again after it was closed: what was written is there
 //
-// and is made anew for each test. It may have `static bool is_here()`: false skips the tests.
+// and is made anew for each test. It may have `static std::string why_not()`: what it gives, unless
+// it is empty, is the reason to skip the tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -89,8 +90,8 @@ class LogContract : public testing::Test {
     loaded_ = *loaded;
   }
   void SetUp() override {
-    if constexpr (requires { Place::is_here(); })
-      if (!Place::is_here()) GTEST_SKIP() << "this log cannot be made here";
+    if constexpr (requires { Place::why_not(); })
+      if (const std::string reason = Place::why_not(); !reason.empty()) GTEST_SKIP() << reason;
     open();
   }
   void append(const std::vector<Change>& changes) {

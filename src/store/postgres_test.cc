@@ -23,7 +23,7 @@ std::unique_ptr<Log> open_or_die(const std::string& conninfo, bool notify = true
 
 struct PostgresPlace {
   std::string conninfo = shared_postgres() == nullptr ? "" : shared_postgres()->make_database();
-  [[nodiscard]] static bool is_here() { return shared_postgres() != nullptr; }
+  static std::string why_not() { return why_no_postgres(); }
   std::unique_ptr<Log> open() { return open_or_die(conninfo); }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, LogContract, PostgresPlace);
@@ -31,7 +31,7 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, LogContract, PostgresPlace);
 class PostgresLogTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (shared_postgres() == nullptr) GTEST_SKIP() << "PostgreSQL cannot be started here";
+    if (shared_postgres() == nullptr) GTEST_SKIP() << why_no_postgres();
     conninfo_ = shared_postgres()->make_database();
   }
   std::string conninfo_;

@@ -1,21 +1,22 @@
 // The one PostgreSQL server of a test program.
 #pragma once
 
-#include <cstdio>
-
 #include "store/test_postgres.h"
 
 namespace frameworks {
 
-// Null where there can be none; says so once.
+inline const Result<std::unique_ptr<PostgresServer>>& started_postgres() {
+  static const auto started = PostgresServer::start();
+  return started;
+}
+// Null where there can be none.
 inline PostgresServer* shared_postgres() {
-  static const auto started = [] {
-    auto server = PostgresServer::start();
-    if (!server)
-      std::printf("PostgreSQL cannot be started here: %s\n", server.error().message().c_str());
-    return server;
-  }();
-  return started ? started->get() : nullptr;
+  return started_postgres() ? started_postgres()->get() : nullptr;
+}
+// Why there is none; empty: there is one.
+inline std::string why_no_postgres() {
+  if (started_postgres()) return {};
+  return "PostgreSQL cannot be started here: " + started_postgres().error().message();
 }
 
 }  // namespace frameworks

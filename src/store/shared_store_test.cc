@@ -13,14 +13,14 @@ namespace frameworks {
 namespace {
 
 struct FakeFleet {
-  static bool is_here() { return true; }
+  static std::string why_not() { return {}; }
   std::unique_ptr<Log> open() { return std::make_unique<FakeSharedLog>(disk); }
   std::shared_ptr<FakeDisk> disk = std::make_shared<FakeDisk>();
 };
 
 template <bool notify>
 struct PostgresFleet {
-  static bool is_here() { return shared_postgres() != nullptr; }
+  static std::string why_not() { return why_no_postgres(); }
   std::unique_ptr<Log> open() {
     PostgresLogOptions options;
     options.notify = notify;
@@ -28,7 +28,7 @@ struct PostgresFleet {
     EXPECT_TRUE(log) << log.error().text();
     return log ? *std::move(log) : nullptr;
   }
-  std::string conninfo = is_here() ? shared_postgres()->make_database() : "";
+  std::string conninfo = shared_postgres() == nullptr ? "" : shared_postgres()->make_database();
 };
 
 template <typename Fleet>
@@ -40,7 +40,7 @@ class SharedStore : public testing::Test {
     Store* operator->() const { return store.get(); }
   };
   void SetUp() override {
-    if (!Fleet::is_here()) GTEST_SKIP() << "PostgreSQL cannot be started here";
+    if (const std::string reason = Fleet::why_not(); !reason.empty()) GTEST_SKIP() << reason;
   }
   Server open(Store::Options options = {}) {
     Server server;

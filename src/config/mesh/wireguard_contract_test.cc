@@ -230,20 +230,18 @@ TEST_P(RealWireguard, TheEndWithTheHigherAddressBeginsAnewWithoutWaitingForItsTi
   ASSERT_TRUE(run_checked({.argv = {"ip", "link", "set", "lo", "up"}}));
   // Handshakes that are begun until none was for three seconds. WireGuard itself begins another one
   // after five.
-  const auto begun = [&](const std::string& own, const std::string& peer) {
+  const auto begun = [&](const std::string& own, const std::vector<std::string>& peers) {
     const Fd endpoint(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     sockaddr_in here = at("127.0.0.1");
     here.sin_port = 0;
     socklen_t size = sizeof here;
     EXPECT_EQ(bind(endpoint.get(), reinterpret_cast<sockaddr*>(&here), size), 0);
     EXPECT_EQ(getsockname(endpoint.get(), reinterpret_cast<sockaddr*>(&here), &size), 0);
-    const WireguardConfig config{.private_key = key("self"),
-                                 .listen_port = 51821,
-                                 .addresses = {own + "/32"},
-                                 .peers = {{public_key(key(peer)),
-                                            fmt::format("127.0.0.1:{}", ntohs(here.sin_port)),
-                                            {peer + "/32"},
-                                            0}}};
+    WireguardConfig config{
+        .private_key = key("self"), .listen_port = 51821, .addresses = {own + "/32"}, .peers = {}};
+    const std::string there = fmt::format("127.0.0.1:{}", ntohs(here.sin_port));
+    for (const std::string& peer : peers)
+      config.peers.push_back({public_key(key(peer)), there, {peer + "/32"}, 0});
     EXPECT_TRUE(wireguard_->set(config));
     int count = 0;
     pollfd readable{endpoint.get(), POLLIN, 0};
@@ -254,8 +252,9 @@ TEST_P(RealWireguard, TheEndWithTheHigherAddressBeginsAnewWithoutWaitingForItsTi
     EXPECT_TRUE(wireguard_->observe()->config == normalized(config));
     return count;
   };
-  EXPECT_EQ(begun("10.64.1.1", "10.64.1.2"), 1);
-  EXPECT_EQ(begun("10.64.1.9", "10.64.1.3"), 4);  // the first, and after 0.7, 2.1 and 4.9 s
+  EXPECT_EQ(begun("10.64.1.1", {"10.64.1.2", "10.64.1.3"}), 2);
+  // The first, and after 0.7, 2.1 and 4.9 s.
+  EXPECT_EQ(begun("10.64.1.9", {"10.64.1.4", "10.64.1.5"}), 8);
 }
 
 INSTANTIATE_TEST_SUITE_P(Real, RealWireguard, testing::Values(Side::kReal));

@@ -219,18 +219,23 @@ class WireguardTool final : public Wireguard {
 
   void greet_who_is_due() {
     const auto handshakes = tool({"wg", "show", interface_, "latest-handshakes"});
-    const auto has_session = [&](const std::string& key) {
-      // Gone with its interface, or told as "key<TAB>0": no handshake yet.
-      return !handshakes || handshakes->find(key + "\t0\n") == std::string::npos;
-    };
-    for (const Greeting& greeting : greetings_.take(system_clock().mono(), has_session)) {
-      // The next set() finds what is missing.
-      if (greeting.anew &&
-          (!tool({"wg", "set", interface_, "peer", greeting.peer.public_key, "remove"}) ||
-           !tool({"wg", "addconf", interface_, "/dev/stdin"}, peer_text(greeting.peer))))
-        continue;
-      greet(greeting.address);
+    std::set<std::string> without;
+    if (handshakes)
+      for (const std::string& line : lines(*handshakes))
+        if (line.ends_with("\t0")) without.insert(line.substr(0, line.size() - 2));
+    const auto has_session = [&](const std::string& key) { return !without.contains(key); };
+    const auto due = greetings_.take(system_clock().mono(), has_session);
+    std::vector<std::string> removal{"wg", "set", interface_};
+    std::string addition;
+    for (const Greeting& greeting : due) {
+      if (!greeting.anew) continue;
+      removal.insert(removal.end(), {"peer", greeting.peer.public_key, "remove"});
+      addition += peer_text(greeting.peer);
     }
+    if (!addition.empty() &&
+        (!tool(removal) || !tool({"wg", "addconf", interface_, "/dev/stdin"}, addition)))
+      return;  // the next set() finds what is missing
+    for (const Greeting& greeting : due) greet(greeting.address);
   }
 
   // An empty datagram to a port that discards it (RFC 863). One that is lost does no harm.
