@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
-#include <set>
+#include <utility>
 
 #include "base/ip.h"
 
@@ -36,13 +36,17 @@ void Greetings::update(const WireguardConfig& present, const WireguardConfig& wa
     const auto address = host_address(peer.allowed_ips);
     if (!address) continue;
     const auto before = waiting_.find(peer.public_key);
-    if (!known.contains(peer.public_key)) {
-      waiting[peer.public_key] = {peer, *address, own && *own > *address, now};
-    } else if (before != waiting_.end()) {
-      before->second.peer = peer;
-      before->second.address = *address;
-      waiting.insert(waiting_.extract(before));
+    const bool is_new = !known.contains(peer.public_key);
+    if (!is_new && before == waiting_.end()) continue;
+    Waiting& next = waiting[peer.public_key];
+    if (is_new) {
+      next.since = now;
+    } else {
+      next = std::move(before->second);
     }
+    next.peer = peer;
+    next.address = *address;
+    next.begins = own && *own > *address;
   }
   waiting_ = std::move(waiting);
 }
@@ -55,9 +59,17 @@ std::optional<MonoTime> Greetings::next() const {
   return first->second.next();
 }
 
-bool Greetings::take(Waiting& waiting, std::vector<Greeting>& out) {
-  out.push_back({waiting.peer, waiting.address, waiting.begins && waiting.looks > 0});
-  return waiting.begins && ++waiting.looks < std::size(kLooks);
+std::vector<Greeting> Greetings::take(MonoTime now, const std::set<std::string>& without_session) {
+  std::vector<Greeting> out;
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    const auto here = at++;
+    Waiting& waiting = here->second;
+    if (waiting.next() > now) continue;
+    const bool lacks = without_session.contains(here->first);
+    if (lacks) out.push_back({waiting.peer, waiting.address, waiting.begins && waiting.looks > 0});
+    if (!lacks || !waiting.begins || ++waiting.looks == std::size(kLooks)) waiting_.erase(here);
+  }
+  return out;
 }
 
 }  // namespace frameworks

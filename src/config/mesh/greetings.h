@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,21 +48,8 @@ class Greetings {
   void update(const WireguardConfig& present, const WireguardConfig& wanted, MonoTime now);
   // When somebody is due; nothing: nobody waits.
   [[nodiscard]] std::optional<MonoTime> next() const;
-  // Who is due and has no session. `has_session` is asked by public key; who has one waits no more.
-  template <typename HasSession>
-  std::vector<Greeting> take(MonoTime now, HasSession has_session) {
-    std::vector<Greeting> out;
-    for (auto waiting = waiting_.begin(); waiting != waiting_.end();) {
-      if (waiting->second.next() > now) {
-        ++waiting;
-      } else if (has_session(waiting->first) || !take(waiting->second, out)) {
-        waiting = waiting_.erase(waiting);
-      } else {
-        ++waiting;
-      }
-    }
-    return out;
-  }
+  // Who is due. Who is not among `without_session`, public keys, waits no more.
+  std::vector<Greeting> take(MonoTime now, const std::set<std::string>& without_session);
 
  private:
   struct Waiting {
@@ -73,9 +61,6 @@ class Greetings {
 
     [[nodiscard]] MonoTime next() const { return since + (begins ? kLooks[looks] : kOther); }
   };
-  // False: that was the last time.
-  static bool take(Waiting& waiting, std::vector<Greeting>& out);
-
   std::map<std::string, Waiting> waiting_;  // by public key
 };
 

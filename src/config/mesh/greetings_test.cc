@@ -19,16 +19,14 @@ WireguardConfig node(const std::string& address, std::vector<WireguardPeer> peer
   return {"secret", 51820, {address + "/32"}, std::move(peers)};
 }
 
-// What was done until `until`, as "ms key" and "ms key anew", where nobody has a session but those
-// of `answered`.
+// What was done until `until`, as "ms key" and "ms key anew", where `without` have no session.
 std::vector<std::string> told(Greetings& greetings, MonoTime begin, Duration until,
-                              const std::set<std::string>& answered = {}) {
+                              const std::set<std::string>& without) {
   std::vector<std::string> out;
   while (const auto next = greetings.next()) {
     if (*next - begin > until) break;
-    const auto has_session = [&](const std::string& key) { return answered.contains(key); };
     const auto at = std::chrono::duration_cast<std::chrono::milliseconds>(*next - begin).count();
-    for (const Greeting& greeting : greetings.take(*next, has_session))
+    for (const Greeting& greeting : greetings.take(*next, without))
       out.push_back(std::to_string(at) + " " + greeting.peer.public_key +
                     (greeting.anew ? " anew" : ""));
   }
@@ -41,8 +39,8 @@ TEST(Greetings, TheEndWithTheHigherAddressBeginsAndBeginsAnewUntilThereIsASessio
   Greetings greetings;
   const MonoTime begin{};
   greetings.update(node("10.64.1.2"), node("10.64.1.2", {peer("a", "10.64.1.1")}), begin);
-  EXPECT_EQ(told(greetings, begin, 1s), (Told{"0 a", "700 a anew"}));
-  EXPECT_EQ(told(greetings, begin, 1h), (Told{"2100 a anew", "4900 a anew"}));
+  EXPECT_EQ(told(greetings, begin, 1s, {"a"}), (Told{"0 a", "700 a anew"}));
+  EXPECT_EQ(told(greetings, begin, 1h, {"a"}), (Told{"2100 a anew", "4900 a anew"}));
   EXPECT_FALSE(greetings.next());
 }
 
@@ -51,7 +49,7 @@ TEST(Greetings, TheOtherEndBeginsOnceWhenItHasHeardNothing) {
   const MonoTime begin{};
   const auto wanted = node("10.64.1.1", {peer("a", "10.64.1.2"), peer("b", "10.64.1.3")});
   greetings.update(node("10.64.1.1"), wanted, begin);
-  EXPECT_EQ(told(greetings, begin, 1h, {"b"}), Told{"1050 a"});
+  EXPECT_EQ(told(greetings, begin, 1h, {"a"}), Told{"1050 a"});
   EXPECT_FALSE(greetings.next());
 }
 
@@ -68,8 +66,8 @@ TEST(Greetings, WhoHasASessionIsLeftAlone) {
   Greetings greetings;
   const MonoTime begin{};
   greetings.update(node("10.64.1.2"), node("10.64.1.2", {peer("a", "10.64.1.1")}), begin);
-  EXPECT_EQ(told(greetings, begin, 1ms), Told{"0 a"});
-  EXPECT_EQ(told(greetings, begin, 1h, {"a"}), Told{});
+  EXPECT_EQ(told(greetings, begin, 1ms, {"a"}), Told{"0 a"});
+  EXPECT_EQ(told(greetings, begin, 1h, {}), Told{});
   EXPECT_FALSE(greetings.next());
 }
 
@@ -79,17 +77,26 @@ TEST(Greetings, WhoWaitsGoesOnWaitingWhenMoreIsSet) {
   const MonoTime begin{};
   auto one = node("10.64.1.2", {peer("a", "10.64.1.1")});
   greetings.update(node("10.64.1.2"), one, begin);
-  EXPECT_EQ(told(greetings, begin, 1ms), Told{"0 a"});
+  EXPECT_EQ(told(greetings, begin, 1ms, {"a"}), Told{"0 a"});
   auto two = one;
   two.peers[0].endpoint = "192.0.2.9:51820";
   two.peers.push_back(peer("b", "10.64.1.3"));
   greetings.update(one, two, begin + 600ms);
-  EXPECT_EQ(told(greetings, begin, 1s), Told{"700 a anew"});
-  const auto due = greetings.take(begin + 2100ms, [](const std::string&) { return false; });
+  EXPECT_EQ(told(greetings, begin, 1s, {"a"}), Told{"700 a anew"});
+  const auto due = greetings.take(begin + 2100ms, {"a", "b"});
   ASSERT_EQ(due.size(), 2u);
   EXPECT_EQ(due[0].peer, two.peers[0]);
   EXPECT_EQ(due[0].address, kLow);
   EXPECT_EQ(due[1].peer, two.peers[1]);
+}
+
+TEST(Greetings, WhichEndBeginsIsDecidedAgainWhenAnAddressChanges) {
+  Greetings greetings;
+  const MonoTime begin{};
+  const auto low = node("10.64.1.1", {peer("a", "10.64.1.2")});
+  greetings.update(node("10.64.1.1"), low, begin);
+  greetings.update(low, node("10.64.1.3", low.peers), begin + 500ms);
+  EXPECT_EQ(told(greetings, begin, 1s, {"a"}), (Told{"0 a", "700 a anew"}));
 }
 
 TEST(Greetings, WhoIsTakenAwayIsForgotten) {

@@ -219,12 +219,11 @@ class WireguardTool final : public Wireguard {
 
   void greet_who_is_due() {
     const auto handshakes = tool({"wg", "show", interface_, "latest-handshakes"});
-    std::set<std::string> without;
+    std::set<std::string> without;  // a handshake; none where the interface has gone
     if (handshakes)
       for (const std::string& line : lines(*handshakes))
         if (line.ends_with("\t0")) without.insert(line.substr(0, line.size() - 2));
-    const auto has_session = [&](const std::string& key) { return !without.contains(key); };
-    const auto due = greetings_.take(system_clock().mono(), has_session);
+    const auto due = greetings_.take(system_clock().mono(), without);
     std::vector<std::string> removal{"wg", "set", interface_};
     std::string addition;
     for (const Greeting& greeting : due) {
